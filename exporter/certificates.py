@@ -1,0 +1,191 @@
+"""X.509 certificates as small values: parsed once, described once, shared by fingerprint."""
+
+import base64
+import hashlib
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.x509.oid import NameOID
+
+from exporter.errors import CertificateError
+
+_PEM = re.compile(
+    rb"-----BEGIN (?:X509 )?CERTIFICATE-----(.+?)-----END (?:X509 )?CERTIFICATE-----", re.DOTALL
+)
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521", "secp224r1": "P-224"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """One certificate, described.
+
+    Attributes:
+        der: As it was sent.
+        fingerprint_sha256: SHA-256 of ``der``, lower-case hex.
+        subject: RFC 4514; so is ``issuer``. Untrusted text.
+        subject_cn: First common name, empty when there is none.
+        serial_number: Lower-case hex of even length.
+        public_key: Like ``RSA 2048``, ``EC P-256``, ``Ed25519``.
+        signature_algorithm: OpenSSL's name, like ``ecdsa-with-SHA256``; the dotted OID if unknown.
+    """
+
+    der: bytes
+    fingerprint_sha256: str
+    subject: str
+    issuer: str
+    subject_cn: str
+    issuer_cn: str
+    serial_number: str
+    not_before: datetime
+    not_after: datetime
+    public_key: str
+    signature_algorithm: str
+
+    def parsed(self) -> x509.Certificate:
+        """Return the certificate as ``cryptography`` sees it (about 2 us; not kept)."""
+        return x509.load_der_x509_certificate(self.der)
+
+
+def fingerprint_of(der: bytes) -> str:
+    """Return the SHA-256 of ``der`` in lower-case hex."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def describe(der: bytes) -> Certificate:
+    """Return the certificate in ``der``.
+
+    Raises:
+        CertificateError: when it cannot be parsed.
+    """
+    try:
+        parsed = x509.load_der_x509_certificate(der)
+        # ``cryptography`` parses lazily: touch every field here, so that a crooked one fails now
+        return Certificate(
+            der=der,
+            fingerprint_sha256=fingerprint_of(der),
+            subject=parsed.subject.rfc4514_string(),
+            issuer=parsed.issuer.rfc4514_string(),
+            subject_cn=_common_name(parsed.subject),
+            issuer_cn=_common_name(parsed.issuer),
+            serial_number=_even_hex(parsed.serial_number),
+            not_before=parsed.not_valid_before_utc,
+            not_after=parsed.not_valid_after_utc,
+            public_key=_public_key_name(parsed),
+            signature_algorithm=_signature_name(parsed),
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm, OverflowError) as exc:
+        raise CertificateError(f"this is not a certificate that can be parsed: {exc}") from exc
+
+
+def _common_name(name: x509.Name) -> str:
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[0].value) if found else ""
+
+
+def _even_hex(number: int) -> str:
+    digits = f"{abs(number):x}"
+    return ("-" if number < 0 else "") + ("0" + digits if len(digits) % 2 else digits)
+
+
+def _public_key_name(parsed: x509.Certificate) -> str:
+    try:
+        key = parsed.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return parsed.public_key_algorithm_oid.dotted_string
+    match key:
+        case rsa.RSAPublicKey():
+            return f"RSA {key.key_size}"
+        case ec.EllipticCurvePublicKey():
+            return f"EC {_CURVES.get(key.curve.name, key.curve.name)}"
+        case ed25519.Ed25519PublicKey():
+            return "Ed25519"
+        case ed448.Ed448PublicKey():
+            return "Ed448"
+        case dsa.DSAPublicKey():
+            return f"DSA {key.key_size}"
+        case _:
+            return type(key).__name__.removesuffix("PublicKey")
+
+
+# OpenSSL's long names (objects.txt), which is what operators see in ``openssl x509 -text``
+_SIGNATURE_NAMES = {
+    "1.2.840.113549.1.1.4": "md5WithRSAEncryption",
+    "1.2.840.113549.1.1.5": "sha1WithRSAEncryption",
+    "1.2.840.113549.1.1.10": "rsassaPss",
+    "1.2.840.113549.1.1.11": "sha256WithRSAEncryption",
+    "1.2.840.113549.1.1.12": "sha384WithRSAEncryption",
+    "1.2.840.113549.1.1.13": "sha512WithRSAEncryption",
+    "1.2.840.113549.1.1.14": "sha224WithRSAEncryption",
+    "1.2.840.10045.4.1": "ecdsa-with-SHA1",
+    "1.2.840.10045.4.3.1": "ecdsa-with-SHA224",
+    "1.2.840.10045.4.3.2": "ecdsa-with-SHA256",
+    "1.2.840.10045.4.3.3": "ecdsa-with-SHA384",
+    "1.2.840.10045.4.3.4": "ecdsa-with-SHA512",
+    "1.2.840.10040.4.3": "dsaWithSHA1",
+    "2.16.840.1.101.3.4.3.2": "dsa_with_SHA256",
+    "1.3.101.112": "ED25519",
+    "1.3.101.113": "ED448",
+}
+
+
+def _signature_name(parsed: x509.Certificate) -> str:
+    oid = parsed.signature_algorithm_oid.dotted_string
+    return _SIGNATURE_NAMES.get(oid, oid)
+
+
+class CertificateCache:
+    """Certificates by fingerprint: an intermediate sent by 10,000 targets is kept once.
+
+    Holds at most ``limit`` certificates; the one not asked for longest goes first.
+    """
+
+    def __init__(self, limit: int = 50_000) -> None:
+        self._limit = limit
+        self._known: OrderedDict[bytes, Certificate] = OrderedDict()
+
+    def get(self, der: bytes) -> Certificate:
+        """Return the certificate in ``der``, described at most once.
+
+        Raises:
+            CertificateError: when it cannot be parsed.
+        """
+        key = hashlib.sha256(der).digest()
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = describe(der)
+            if len(self._known) > self._limit:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        return found
+
+
+def read_pem(data: bytes, *, what: str) -> tuple[Certificate, ...]:
+    """Return the certificates of a PEM file in its order; ``what`` names it in errors.
+
+    Text around the blocks is ignored, as OpenSSL does.
+
+    Raises:
+        CertificateError: nothing in it, one that cannot be parsed, or a private key in it.
+    """
+    if _PRIVATE_KEY.search(data):
+        raise CertificateError(f"{what}: it holds a private key; only certificates belong here")
+    blocks = _PEM.findall(data)
+    if not blocks:
+        raise CertificateError(f"{what}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
+    found = []
+    for position, block in enumerate(blocks):
+        try:
+            body = b"".join(block.split())
+            found.append(describe(base64.b64decode(body, validate=True)))
+        except (ValueError, CertificateError) as exc:
+            raise CertificateError(
+                f"{what}: certificate {position} cannot be read: {exc}"
+            ) from exc
+    return tuple(found)

@@ -1,0 +1,6 @@
+"""The command line ``fleet-tls-exporter``."""
+
+
+def main() -> None:
+    """Run the command line."""
+    raise SystemExit(2)
