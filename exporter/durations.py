@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer
 
 _UNITS_S = {
     "y": 31_536_000.0,
@@ -16,13 +16,15 @@ _UNITS_S = {
 }
 _WHOLE = re.compile(r"(?:\d+y)?(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?")
 _PART = re.compile(r"(\d+)(ms|[ywdhms])")
+# Prometheus keeps durations as int64 nanoseconds (model.ParseDuration) and refuses more
+_LONGEST_S = 2**63 / 1e9
 
 
 def parse_duration(text: str) -> float:
     """Return the seconds of a Prometheus duration.
 
     Raises:
-        ValueError: with a sentence, when ``text`` is not one.
+        ValueError: with a sentence, when ``text`` is not one, or is longer than 292 years.
     """
     if text == "0":
         return 0.0
@@ -30,7 +32,10 @@ def parse_duration(text: str) -> float:
         raise ValueError(
             f"{text[:64]!r} is not a duration; write it as Prometheus does: 30s, 5m, 1h30m, 14d"
         )
-    return sum(int(count) * _UNITS_S[unit] for count, unit in _PART.findall(text))
+    seconds = sum(int(count) * _UNITS_S[unit] for count, unit in _PART.findall(text))
+    if seconds >= _LONGEST_S:
+        raise ValueError(f"{text!r} is longer than the 292 years that Prometheus allows")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:
@@ -39,6 +44,8 @@ def format_duration(seconds: float) -> str:
     parts = []
     for unit in ("w", "d", "h", "m", "s", "ms"):
         size_ms = round(_UNITS_S[unit] * 1000)
+        if unit == "w" and left_ms % size_ms:
+            continue  # 14d6h reads as a number of days, 2w6h does not
         count, left_ms = divmod(left_ms, size_ms)
         if count:
             parts.append(f"{count}{unit}")
@@ -55,5 +62,9 @@ def _from_config(value: object) -> float:
     )
 
 
-Duration = Annotated[float, BeforeValidator(_from_config)]
+Duration = Annotated[
+    float,
+    BeforeValidator(_from_config),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+]
 """A pydantic field written ``30s`` in the configuration, float seconds inside."""

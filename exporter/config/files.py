@@ -1,0 +1,72 @@
+"""Checks the files that the configuration names; the only checks that read the disk."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+
+from exporter.anchors import TrustStore, trust_store
+from exporter.certificates import read_pem
+from exporter.config.draft import HANDSHAKE_LOGS, TRUST_STORES, Draft
+from exporter.config.sentences import Finding, Path
+from exporter.errors import CertificateError, ConfigError
+from exporter.yaml_text import read_bounded
+
+_MAX_PEM_BYTES = 8 * 2**20
+_MAX_SECRET_BYTES = 65_536
+
+
+def load_stores(draft: Draft) -> tuple[Mapping[str, TrustStore], list[Finding]]:
+    """Return the trust stores by name, and what is wrong with their files."""
+    stores: dict[str, TrustStore] = {}
+    findings: list[Finding] = []
+    for position, section in enumerate(draft.config.trust_stores):
+        try:
+            data = read_bounded(section.file, _MAX_PEM_BYTES)
+            stores[section.name] = trust_store(
+                section.name,
+                read_pem(data, what=str(section.file)),
+                profile=section.profile,
+                weak_crypto=section.weak_crypto,
+            )
+        except (CertificateError, ConfigError) as exc:
+            findings.append(((*draft.place(TRUST_STORES, position), "file"), str(exc)))
+    return stores, findings
+
+
+def file_findings(draft: Draft) -> Iterator[Finding]:
+    """Yield what is wrong with the other files that are needed from the start.
+
+    Logs and target files may appear later; those of sections not used yet are not looked at.
+    """
+    for place, path, is_pem in _needed(draft):
+        if path is not None:
+            problem = _problem(path, is_pem=is_pem)
+            if problem:
+                yield place, problem
+
+
+def _needed(draft: Draft) -> Iterator[tuple[Path, FilePath | None, bool]]:
+    config = draft.config
+    for key in ("cert_file", "client_ca_file"):
+        yield ("web", key), getattr(config.web, key), True
+    yield ("web", "key_file"), config.web.key_file, False
+    yield ("probe", "client_cert_file"), config.probe.client_cert_file, True
+    yield ("probe", "client_key_file"), config.probe.client_key_file, False
+    for position, http in enumerate(config.targets.http):
+        place = draft.place(("targets", "http"), position)
+        yield (*place, "token_file"), http.token_file, False
+        yield (*place, "ca_file"), http.ca_file, True
+    for position, source in enumerate(config.handshake_logs):
+        place = draft.place(HANDSHAKE_LOGS, position)
+        yield (*place, "token_file"), source.token_file, False
+
+
+def _problem(path: FilePath, *, is_pem: bool) -> str:
+    try:
+        data = read_bounded(path, _MAX_PEM_BYTES if is_pem else _MAX_SECRET_BYTES)
+        if is_pem:
+            read_pem(data, what=str(path))
+    except ConfigError as exc:
+        return f"{path}: {exc.faults[0].message}"
+    except CertificateError as exc:
+        return str(exc)
+    return "" if data.strip() else f"{path}: this file is empty"

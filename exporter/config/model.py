@@ -1,0 +1,161 @@
+"""The whole configuration, composed of what each part wants to know."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+
+from exporter.anchors import TrustStore
+from exporter.config.sections import (
+    ManagementApi,
+    Remediation,
+    Rotation,
+    TrustStoreSection,
+    Webhook,
+)
+from exporter.handshake_log.options import Options as HandshakeLogOptions
+from exporter.probe.options import Options as ProbeOptions
+from exporter.targets.entries import Known
+from exporter.targets.model import Target
+from exporter.targets.options import DeviceClass
+from exporter.targets.options import Options as TargetOptions
+from exporter.urls import refuse_password, split_url
+from exporter.web.options import Listen, ListenAddress, ProbeEndpointOptions
+from exporter.web.options import Options as WebOptions
+from exporter.wording import shown
+
+_SQLITE = "sqlite:///"
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def _store_url(text: str) -> str:
+    parts = split_url(text)
+    refuse_password(parts)
+    if text.startswith(_SQLITE) and len(text) > len(_SQLITE):
+        return text
+    if parts.scheme == "postgresql" and parts.hostname:
+        return text
+    raise ValueError(
+        f"{shown(text)} is not a store; write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What was made of a configuration's fields when it was loaded."""
+
+    path: Path = Path("config.yml")
+    known: Known = field(default_factory=Known)
+    static_targets: tuple[Target, ...] = ()
+    stores: Mapping[str, TrustStore] = field(default_factory=dict)
+
+
+class Config(BaseModel):
+    """Everything an operator can set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    listen: Listen = Field(
+        ListenAddress(host="127.0.0.1", port=9883),
+        description="`HOST:PORT` of the service; `:9883` is every address of the machine.",
+    )
+    web: WebOptions = Field(WebOptions(), description="TLS and passwords of the service.")
+    store: Annotated[str, AfterValidator(_store_url)] = Field(
+        "sqlite:///state.db",
+        description="Durable state. The default is in `$STATE_DIRECTORY` under systemd, else"
+        " beside this file. PostgreSQL's password comes from its own `passfile`.",
+    )
+    trust_stores: tuple[TrustStoreSection, ...] = Field(
+        (), description="Named sets of anchors (CA certificates)."
+    )
+    device_classes: tuple[DeviceClass, ...] = Field(
+        (), description="What devices of one kind have in common."
+    )
+    targets: TargetOptions = Field(description="The gateways and devices.")
+    probe: ProbeOptions = Field(ProbeOptions(), description="How the targets are looked at.")
+    probe_endpoint: ProbeEndpointOptions = Field(
+        ProbeEndpointOptions(), description="What `/probe` may reach."
+    )
+    handshake_logs: tuple[HandshakeLogOptions, ...] = Field(
+        (), description="Where handshakes are logged."
+    )
+    management_apis: tuple[ManagementApi, ...] = Field(
+        (), description="Management APIs; read and checked, not used yet."
+    )
+    webhook: Webhook = Field(
+        Webhook(), description="Who may post alerts; read and checked, not used yet."
+    )
+    remediation: Remediation = Field(
+        Remediation(), description="Guarded rollback; read and checked, not used yet."
+    )
+    rotation: Rotation = Field(
+        Rotation(), description="Phased rotation; read and checked, not used yet."
+    )
+
+    _loaded: Loaded = PrivateAttr(Loaded())
+
+    @property
+    def path(self) -> Path:
+        """The file this was read from, as it was named."""
+        return self._loaded.path
+
+    @property
+    def known(self) -> Known:
+        """The names that discovered entries may refer to."""
+        return self._loaded.known
+
+    @property
+    def static_targets(self) -> tuple[Target, ...]:
+        """The targets of ``targets.static``, each with its file and line."""
+        return self._loaded.static_targets
+
+    @property
+    def loaded_stores(self) -> Mapping[str, TrustStore]:
+        """The trust stores by name, as their files were at load."""
+        return self._loaded.stores
+
+    def complete(self, loaded: Loaded) -> None:
+        """Take what ``load`` made of the fields; once, before anybody else sees this."""
+        self._loaded = loaded
+
+
+def anchored(config: Config, folder: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Return ``config`` with every relative path made one below ``folder``."""
+    return _anchored(config, folder).model_copy(
+        update={"store": _anchored_store(config, folder, environ)}
+    )
+
+
+def _anchored_store(config: Config, folder: Path, environ: Mapping[str, str]) -> str:
+    if not config.store.startswith(_SQLITE) or config.store == f"{_SQLITE}:memory:":
+        return config.store
+    # systemd.exec(5): several StateDirectory= are joined by colons
+    state = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if state and "store" not in config.model_fields_set:
+        folder = Path(state)
+    return _SQLITE + str(folder / config.store.removeprefix(_SQLITE))
+
+
+def _anchored(model: _M, folder: Path) -> _M:
+    changed = {}
+    for key in type(model).model_fields:
+        value = getattr(model, key)
+        new = _anchored_value(value, folder)
+        if new is not value:
+            changed[key] = new
+    return model.model_copy(update=changed) if changed else model
+
+
+def _anchored_value(value: object, folder: Path) -> object:
+    match value:
+        case Path():
+            return folder / value
+        case BaseModel():
+            return _anchored(value, folder)
+        case tuple() if any(isinstance(item, Path | BaseModel) for item in value):
+            return tuple(_anchored_value(item, folder) for item in value)
+        case _:
+            return value

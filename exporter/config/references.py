@@ -1,0 +1,127 @@
+"""Checks that what one place of the configuration names is there in another; pure."""
+
+from collections.abc import Collection, Iterator
+
+from exporter.config.draft import (
+    DEVICE_CLASSES,
+    HANDSHAKE_LOGS,
+    MANAGEMENT_APIS,
+    STATIC,
+    TRUST_STORES,
+    Draft,
+)
+from exporter.config.sentences import Finding, Path, dotted
+from exporter.targets.addresses import parse_address
+from exporter.targets.entries import Known, entry_of_static, store_problems, target_of
+from exporter.targets.model import Role, Target
+from exporter.targets.options import DeviceClass
+from exporter.wording import shown, unknown
+
+# Which section a key of a target refers to
+_SECTIONS = {
+    "trust_stores": TRUST_STORES,
+    "holds": TRUST_STORES,
+    "device_class": DEVICE_CLASSES,
+    "management_api": MANAGEMENT_APIS,
+}
+
+
+def known_names(
+    draft: Draft, protocols: Collection[str], later_protocols: Collection[str]
+) -> Known:
+    """Return the names that targets may refer to."""
+    written = {name: DeviceClass(name="faulty") for _, name in draft.names[DEVICE_CLASSES]}
+    return Known(
+        trust_stores=tuple(name for _, name in draft.names[TRUST_STORES]),
+        device_classes=written | {one.name: one for one in draft.config.device_classes},
+        management_apis=tuple(name for _, name in draft.names[MANAGEMENT_APIS]),
+        protocols=protocols,
+        later_protocols=later_protocols,
+    )
+
+
+def static_targets(draft: Draft, known: Known) -> tuple[list[tuple[Path, Target]], list[Finding]]:
+    """Return the targets of ``targets.static`` with their places, and what is wrong there."""
+    targets: list[tuple[Path, Target]] = []
+    findings: list[Finding] = []
+    for position, static in enumerate(draft.config.targets.static):
+        place = draft.place(STATIC, position)
+        made = target_of(entry_of_static(static), known, source="")
+        if isinstance(made, Target):
+            targets.append((place, made))
+        else:
+            findings += [
+                ((*place, *_steps(problem.key)), problem.message)
+                for problem in made
+                if _SECTIONS.get(problem.key.partition("[")[0], STATIC) not in draft.faulty
+            ]
+    return targets, findings
+
+
+def _steps(key: str) -> Path:
+    """Return the path of ``trust_stores[1]``."""
+    word, _, rest = key.partition("[")
+    return (word, int(rest.rstrip("]"))) if rest else (word,)
+
+
+def reference_findings(draft: Draft, known: Known) -> Iterator[Finding]:
+    """Yield every reference to nothing and every name used twice, static targets' own aside."""
+    for path in (TRUST_STORES, DEVICE_CLASSES, STATIC, MANAGEMENT_APIS):
+        yield from _taken_names(draft, path)
+    yield from _class_findings(draft, known)
+    yield from _gateway_findings(draft)
+    yield from _control_findings(draft)
+
+
+def _taken_names(draft: Draft, path: Path) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for index, name in draft.names[path]:
+        if first.setdefault(name, index) != index:
+            owner = dotted((*path, first[name]))
+            message = f"the name {shown(name)} is taken by {owner}; names are used once"
+            yield (*path, index, "name"), message
+
+
+def _class_findings(draft: Draft, known: Known) -> Iterator[Finding]:
+    if TRUST_STORES in draft.faulty:
+        return
+    for position, one in enumerate(draft.config.device_classes):
+        place = draft.place(DEVICE_CLASSES, position)
+        for problem in store_problems("holds", one.holds, known.trust_stores):
+            yield (*place, *_steps(problem.key)), problem.message
+
+
+def _gateway_findings(draft: Draft) -> Iterator[Finding]:
+    if STATIC in draft.faulty or STATIC[:1] in draft.faulty:
+        return
+    config = draft.config
+    devices = {one.name for one in config.targets.static if one.role is Role.DEVICE or one.gateway}
+    gateways = {name: None for _, name in draft.names[STATIC] if name not in devices}
+    for position, static in enumerate(config.targets.static):
+        place = (*draft.place(STATIC, position), "gateway")
+        yield from _gateway_finding(place, static.gateway, gateways, devices)
+    if config.targets.files or config.targets.http:
+        return  # a log's gateway may be discovered; only the running service can tell
+    for position, source in enumerate(config.handshake_logs):
+        place = (*draft.place(HANDSHAKE_LOGS, position), "gateway")
+        yield from _gateway_finding(place, source.gateway, gateways, devices)
+
+
+def _gateway_finding(
+    place: Path, name: str | None, gateways: Collection[str], devices: Collection[str]
+) -> Iterator[Finding]:
+    if name is None or name in gateways:
+        return
+    if name in devices:
+        yield place, f"{shown(name)} is a device; name a gateway of targets.static here"
+        return
+    none = "targets.static has no gateway"
+    yield place, unknown("the gateway", name, gateways, none=none)
+
+
+def _control_findings(draft: Draft) -> Iterator[Finding]:
+    for index, text in enumerate(draft.config.probe.control_targets):
+        try:
+            parse_address(text)
+        except ValueError as exc:
+            yield ("probe", "control_targets", index), str(exc)
