@@ -1,0 +1,162 @@
+"""One simulated device: it connects with its own trust store, and may listen itself."""
+
+import asyncio
+import random
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from exporter.clock import Clock
+from exporter.demo import mqtt
+from exporter.demo.authorities import GATEWAY_NAME, Served
+from exporter.demo.tls_stream import PeerClosedError, TlsStream
+
+_CONNECT_S = 5.0
+_SESSION_S = 10.0
+_LISTEN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What is fixed about a device.
+
+    Attributes:
+        address: The loopback address it connects from, and listens on.
+        trust_store: Folder of PEM files, read again for each connection.
+        listens: It has a TLS endpoint of its own.
+    """
+
+    name: str
+    address: str
+    device_class: str
+    rollout_group: str
+    trust_store: Path
+    listens: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """One attempt of a device to reach its gateway; ``refusal`` is None for a good one."""
+
+    device: str
+    at: datetime
+    refusal: str | None
+
+
+def client_context(trust_store: Path) -> ssl.SSLContext:
+    """Return a context that trusts exactly the PEM files in ``trust_store`` at this moment."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # An anchor may be an intermediate, as with most devices' libraries
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    for anchor in sorted(trust_store.glob("*.pem")):
+        context.load_verify_locations(anchor)
+    return context
+
+
+class DeviceClient:
+    """Connects to the gateway again and again, each time with a full handshake."""
+
+    def __init__(
+        self,
+        device: Device,
+        gateway: str,
+        clock: Clock,
+        *,
+        interval_s: float,
+        tell: Callable[[Contact], Awaitable[None]],
+    ) -> None:
+        self._device = device
+        self._host, self._port = gateway.rsplit(":", 1)
+        self._clock = clock
+        self._interval_s = interval_s
+        self._tell = tell
+        self._random = random.Random(device.name)  # noqa: S311 - spreads load, guards nothing
+
+    async def run(self) -> None:
+        """Connect until cancelled; the first time somewhere within the interval."""
+        await self._clock.sleep(self._random.random() * self._interval_s)
+        while True:
+            await self._tell(await self.connect_once())
+            # Jitter, so that the fleet does not fall into step
+            await self._clock.sleep(self._interval_s * self._random.uniform(0.8, 1.2))
+
+    async def connect_once(self) -> Contact:
+        """Return how one connection went; a failure is an answer."""
+        try:
+            refusal = await self._connect()
+        except TimeoutError:
+            refusal = "the gateway did not answer in time"
+        except PeerClosedError:
+            refusal = "the gateway closed the connection"
+        except ssl.SSLError as error:  # an OSError too, so it comes before that
+            refusal = getattr(error, "verify_message", "") or error.reason or str(error)
+        except OSError as error:
+            refusal = error.strerror or str(error)
+        return Contact(device=self._device.name, at=self._clock.now(), refusal=refusal)
+
+    async def _connect(self) -> str | None:
+        """Return what the device did not like about a session that worked in TLS, else None."""
+        context = await asyncio.to_thread(client_context, self._device.trust_store)
+        async with asyncio.timeout(_CONNECT_S):
+            streams = await asyncio.open_connection(
+                self._host, self._port, local_addr=(self._device.address, 0)
+            )
+        try:
+            async with asyncio.timeout(_SESSION_S):
+                # A context of its own each time holds no session: nothing can be resumed
+                stream = TlsStream(streams, context, server_name=GATEWAY_NAME)
+                await stream.handshake()
+                await stream.write(mqtt.connect(self._device.name))
+                answer = await stream.read()
+                await stream.write(mqtt.DISCONNECT)
+                await stream.say_goodbye()
+        finally:
+            streams[1].close()
+        return None if answer == mqtt.CONNACK else "the gateway did not answer the CONNECT"
+
+
+class DeviceListener:
+    """The TLS endpoint of a device that has one."""
+
+    def __init__(self, device: Device, served: Served, certificate: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.touch(mode=0o600)
+        certificate.write_bytes(served.key_pem + served.chain_pem)
+        self._context.load_cert_chain(certificate)
+        self._socket = socket.create_server((device.address, 0), backlog=16)
+
+    @property
+    def address(self) -> str:
+        """``IP:PORT`` it listens on, also before ``run``."""
+        host, port = self._socket.getsockname()[:2]
+        return f"{host}:{port}"
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as sessions:
+
+            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                sessions.create_task(self._session(reader, writer))
+
+            async with await asyncio.start_server(accept, sock=self._socket) as server:
+                await server.serve_forever()
+
+    def close(self) -> None:
+        """Give the port back, also where ``run`` was never called."""
+        self._socket.close()
+
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_LISTEN_S):
+                stream = TlsStream((reader, writer), self._context, server_side=True)
+                await stream.handshake()
+                while await stream.read():
+                    pass
+                await stream.say_goodbye()
+        except (ssl.SSLError, PeerClosedError, OSError):  # TimeoutError is an OSError
+            return
+        finally:
+            writer.close()

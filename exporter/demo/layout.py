@@ -1,0 +1,132 @@
+"""The files of a demo: keys, trust stores, token, and a configuration of our own service."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from exporter.demo.authorities import GATEWAY_NAME, Authorities
+from exporter.demo.device import Device
+from exporter.demo.fleet import FIRMWARE, Pace, firmware_anchors
+from exporter.demo.pki import Issued
+from exporter.durations import format_duration
+
+GATEWAY = "gw-1"
+_DEVICE_STORE = "device-ca"
+
+
+class Layout:
+    """Where everything is in the demo's directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.config = directory / "config.yml"
+        self.token_file = directory / "token"
+        self.gateway_log = directory / "gateway.log"
+        self.pki = directory / "pki"
+        self.gateway = directory / "gateway"
+        self.devices = directory / "devices"
+        self.anchors = directory / "anchors"
+
+    def write_secrets(self, ca: Authorities) -> None:
+        """Write the CAs with their keys, and a fresh token; keys and token are for us alone."""
+        for folder in (self.pki, self.gateway, self.devices, self.anchors):
+            folder.mkdir()
+        _write_private(self.token_file, secrets.token_urlsafe(32).encode() + b"\n")
+        named = {
+            "old-ca": ca.old_ca,
+            "old-intermediate": ca.old_intermediate,
+            "new-ca": ca.new_ca,
+            "new-intermediate": ca.new_intermediate,
+            "device-ca": ca.device_ca,
+        }
+        for name, issued in named.items():
+            (self.pki / f"{name}.pem").write_bytes(issued.pem)
+            _write_private(self.pki / f"{name}.key", issued.key_pem)
+
+    def write_trust_stores(self, ca: Authorities, devices: Sequence[Device]) -> None:
+        """Write what each firmware ships, once by its name and once into each device."""
+        firmware = firmware_anchors(ca)
+        for name, anchors in firmware.items():
+            self._write_bundle(name, [issued for _, issued in anchors])
+        self._write_bundle(_DEVICE_STORE, [ca.device_ca])
+        for device in devices:
+            device.trust_store.mkdir(parents=True)
+            for file_name, issued in firmware[FIRMWARE[device.device_class]]:
+                (device.trust_store / file_name).write_bytes(issued.pem)
+
+    def write_config(
+        self,
+        devices: Sequence[Device],
+        *,
+        listen: str,
+        gateway: str,
+        device_addresses: Mapping[str, str],
+        pace: Pace,
+    ) -> None:
+        """Write the service's configuration; ``device_addresses`` of those that listen."""
+        contact = format_duration(pace.contact_s)
+        stores = sorted({*FIRMWARE.values(), _DEVICE_STORE})
+        document = {
+            "listen": listen,
+            # Said outright: the default would be systemd's state directory where there is one
+            "store": "sqlite:///state.db",
+            "trust_stores": [
+                {"name": name, "file": f"{self.anchors.name}/{name}.pem"} for name in stores
+            ],
+            "device_classes": [
+                {"name": name, "holds": [store], "contact_interval": contact}
+                for name, store in FIRMWARE.items()
+            ],
+            "targets": {
+                "static": [
+                    _gateway_entry(gateway),
+                    *(_device_entry(device, device_addresses) for device in devices),
+                ]
+            },
+            "probe": {
+                "interval": f"{pace.probe_s}s",
+                "timeout": "2s",
+                "failing_interval": f"{pace.probe_s}s",
+            },
+            "handshake_logs": [
+                {"file": self.gateway_log.name, "gateway": GATEWAY, "side": "gateway"}
+            ],
+            "webhook": {"token_file": self.token_file.name},
+        }
+        self.config.write_text(
+            "# Written by the demo: a complete configuration, to look at and to copy from\n"
+            + yaml.safe_dump(document, sort_keys=False)
+        )
+
+    def _write_bundle(self, name: str, anchors: Sequence[Issued]) -> None:
+        (self.anchors / f"{name}.pem").write_bytes(b"".join(anchor.pem for anchor in anchors))
+
+
+def _gateway_entry(address: str) -> dict[str, object]:
+    return {
+        "name": GATEWAY,
+        "address": address,
+        "role": "gateway",
+        "server_name": GATEWAY_NAME,
+        "trust_stores": sorted(set(FIRMWARE.values())),
+    }
+
+
+def _device_entry(device: Device, addresses: Mapping[str, str]) -> dict[str, object]:
+    entry: dict[str, object] = {"name": device.name}
+    if device.name in addresses:
+        entry |= {"address": addresses[device.name], "trust_stores": [_DEVICE_STORE]}
+    entry |= {
+        "gateway": GATEWAY,
+        "device_class": device.device_class,
+        "rollout_group": device.rollout_group,
+        "peers": [device.address],
+    }
+    return entry
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(data)

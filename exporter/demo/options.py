@@ -1,0 +1,94 @@
+"""What the demo can be asked for, and which wishes have to wait for a later version."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from exporter.errors import ConfigError, Fault
+
+MAX_DEVICES = 200
+
+
+class Terminator(StrEnum):
+    """What ends the devices' TLS connections."""
+
+    EMBEDDED = "embedded"
+    NGINX = "nginx"
+    HAPROXY = "haproxy"
+    MOSQUITTO = "mosquitto"
+
+
+class Break(StrEnum):
+    """What is made wrong with the gateway's certificate."""
+
+    UNKNOWN_CA = "unknown-ca"
+    EXPIRED = "expired"
+    MISSING_INTERMEDIATE = "missing-intermediate"
+    HOSTNAME = "hostname"
+
+
+class Remediation(StrEnum):
+    """Whether the demo's service may change the gateway by itself."""
+
+    DRY_RUN = "dry_run"
+    ACT = "act"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """One run of the demo.
+
+    Attributes:
+        port: Of the service's HTTP; 0: any free one.
+        break_: None: everything stays healthy.
+        rotate: Start a phased rotation and play the approving person.
+        json: Print one JSON object when ready, and nothing else.
+    """
+
+    devices: int = 18
+    port: int = 9883
+    terminator: Terminator = Terminator.EMBEDDED
+    break_: Break | None = None
+    rotate: bool = False
+    remediation: Remediation = Remediation.DRY_RUN
+    json: bool = False
+
+
+def check_options(options: DemoOptions) -> None:
+    """Return when the demo can do what ``options`` ask for.
+
+    Raises:
+        ConfigError: with one fault per option that cannot be followed.
+    """
+    faults = []
+    if not 1 <= options.devices <= MAX_DEVICES:
+        faults.append(
+            Fault(
+                place="--devices",
+                message=f"{options.devices} is not possible; 1 to {MAX_DEVICES} are, "
+                "each with a loopback address of its own (127.0.1.N)",
+            )
+        )
+    if not 0 <= options.port <= 65_535:
+        faults.append(
+            Fault(place="--port", message=f"{options.port} is not a port; 0 to 65535 are")
+        )
+    if options.terminator is not Terminator.EMBEDDED:
+        faults.append(
+            Fault(
+                place="--terminator",
+                message=f"{options.terminator} is not supported by this version; embedded is",
+            )
+        )
+    if options.rotate:
+        faults.append(
+            Fault(place="--rotate", message="this version of the demo has no phased rotation yet")
+        )
+    if options.remediation is not Remediation.DRY_RUN:
+        faults.append(
+            Fault(
+                place="--remediation",
+                message=f"{options.remediation} is not supported by this version; dry_run is",
+            )
+        )
+    if faults:
+        raise ConfigError(faults)

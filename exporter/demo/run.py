@@ -1,0 +1,152 @@
+"""Runs the demo: a fleet on loopback, the service that watches it, until a signal comes."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from exporter.clock import Clock
+from exporter.demo.layout import GATEWAY, Layout
+from exporter.demo.options import DemoOptions, check_options
+from exporter.demo.screen import Whereabouts, as_json, greeting, summary
+from exporter.demo.stage import Stage
+from exporter.demo.watch import DemoError, wait_for_looks
+from exporter.demo.workspace import workspace
+from exporter.errors import ConfigError, Fault
+
+# Seconds within which everything has been seen to work; more is a fault, and said so
+_READY_S = 60.0
+_HOST = "127.0.0.1"
+_SUMMARY_EVERY_S = 1.0
+
+Say = Callable[[str], None]
+
+
+class Service(Protocol):
+    """The service that watches the fleet; handed in, since it stands above this package."""
+
+    async def __call__(self, config: Path, *, listening: Callable[[str], None]) -> None:
+        """Run with the file ``config`` until cancelled; tell its base URL once it answers."""
+        ...
+
+
+class _Stopped(Exception):  # noqa: N818 - a signal, not an error
+    """SIGTERM or SIGINT came."""
+
+
+async def run_demo(options: DemoOptions, service: Service, *, say: Say, clock: Clock) -> None:
+    """Run the demo until SIGTERM or SIGINT; everything it made is gone afterwards.
+
+    ``say`` prints one text on standard output.
+
+    Raises:
+        ConfigError: an option cannot be followed, or the port is taken.
+        DemoError: it could not start.
+    """
+    check_options(options)
+    _check_port(options.port)
+    with workspace() as directory, _signals() as stopped:
+        layout = Layout(directory)
+        with Stage(layout, clock, device_count=options.devices) as stage:
+            stage.write_config(f"{_HOST}:{options.port}")
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+                    tasks.create_task(stage.run())
+                    tasks.create_task(service(layout.config, listening=url.set_result))
+                    tasks.create_task(_show(options, stage, layout, url, say=say, clock=clock))
+                    tasks.create_task(_end_when(stopped))
+            except* _Stopped:
+                pass
+
+
+async def _end_when(stopped: asyncio.Event) -> None:
+    await stopped.wait()
+    raise _Stopped  # in a task of the group it cancels all the others
+
+
+@contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """Turn SIGTERM and SIGINT into an event for as long as the demo runs."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _check_port(port: int) -> None:
+    # Before a certificate is made or a line printed; the service binds it for good
+    try:
+        socket.create_server((_HOST, port)).close()
+    except OSError as error:
+        fault = Fault(
+            place="--port",
+            message=f"{_HOST}:{port} cannot be used ({error.strerror}); "
+            "name another one, or 0 for any that is free",
+        )
+        raise ConfigError([fault]) from error
+
+
+async def _show(
+    options: DemoOptions,
+    stage: Stage,
+    layout: Layout,
+    url: asyncio.Future[str],
+    *,
+    say: Say,
+    clock: Clock,
+) -> None:
+    """Wait until all is seen to work, break what is to be broken, print, and keep printing."""
+    try:
+        async with asyncio.timeout(_READY_S):
+            base = await url
+            await _prove(options, stage, base, clock)
+    except TimeoutError as error:
+        raise DemoError(
+            f"the fleet was not up within {_READY_S:.0f} s: "
+            f"{summary(stage.contacts, options.devices)}; see {layout.gateway_log}"
+        ) from error
+    found = Whereabouts(
+        exporter=base,
+        gateway=stage.gateway.address,
+        management_api=None,
+        token_file=str(layout.token_file),
+        directory=str(layout.directory),
+    )
+    if options.json:
+        say(as_json(found))
+        return
+    say(greeting(found, options))
+    await _keep_telling(stage, options.devices, say=say, clock=clock)
+
+
+async def _prove(options: DemoOptions, stage: Stage, base: str, clock: Clock) -> None:
+    """Return once each device connected and each target was looked at, in the state asked for."""
+    listening = [device.name for device in stage.devices if device.listens]
+    start = datetime.fromtimestamp(0, tz=clock.now().tzinfo)
+    # A break only counts against a certificate that every device is known to have accepted
+    await stage.all_contacts(lambda contact: contact.refusal is None)
+    await wait_for_looks(base, [GATEWAY, *listening], since=start, clock=clock)
+    if options.break_ is not None:
+        since = stage.break_gateway(options.break_)
+        await stage.all_contacts(lambda contact: contact.at > since)
+        await wait_for_looks(base, [GATEWAY], since=since, clock=clock)
+
+
+async def _keep_telling(stage: Stage, device_count: int, *, say: Say, clock: Clock) -> None:
+    told = ""
+    while True:
+        now = summary(stage.contacts, device_count)
+        if now != told:
+            say(f"{clock.now().astimezone():%H:%M:%S}  {now}")
+            told = now
+        await clock.sleep(_SUMMARY_EVERY_S)

@@ -1,0 +1,77 @@
+"""What the demo tells the person at the terminal, and the script that reads its JSON; pure."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from exporter.demo.device import Contact
+from exporter.demo.layout import GATEWAY
+from exporter.demo.options import Break, DemoOptions
+
+_WHAT_BROKE = {
+    Break.UNKNOWN_CA: "now serves a certificate of the new CA, which no device trusts",
+    Break.EXPIRED: "now serves a certificate that ended an hour ago",
+    Break.MISSING_INTERMEDIATE: "now serves its certificate without the intermediate",
+    Break.HOSTNAME: "now serves another gateway's certificate",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereabouts:
+    """Where to find what the demo runs; what it does not have yet is None.
+
+    Attributes:
+        exporter: Base URL of the service.
+        gateway: ``HOST:PORT``.
+    """
+
+    exporter: str
+    gateway: str
+    management_api: str | None
+    token_file: str
+    directory: str
+
+
+def as_json(found: Whereabouts) -> str:
+    """Return the one line that scripts wait for."""
+    return json.dumps(asdict(found))
+
+
+def greeting(found: Whereabouts, options: DemoOptions) -> str:
+    """Return what a person sees when everything runs."""
+    lines = [
+        f"A gateway and {options.devices} devices are running on loopback, and are watched.",
+        "",
+        f"  start page  {found.exporter}/",
+        f"  metrics     {found.exporter}/metrics",
+        f"  targets     {found.exporter}/api/v1/targets",
+        f"  gateway     {found.gateway}   (its log: {found.directory}/gateway.log)",
+        f"  directory   {found.directory}",
+        "",
+    ]
+    if options.break_ is not None:
+        lines += [f"BROKEN: {GATEWAY} {_WHAT_BROKE[options.break_]}.", ""]
+    lines += [
+        "Would each device accept what its gateway serves?",
+        f"  curl -s {found.exporter}/metrics | grep device_accepts_gateway",
+        "Take a device's anchor away and see it refuse, within seconds:",
+        f"  rm {found.directory}/devices/dev-01/truststore/*.pem; tail -f "
+        f"{found.directory}/gateway.log",
+    ]
+    others = [way for way in Break if way is not options.break_]
+    lines += ["See another outage: stop this with Ctrl-C, then"]
+    lines += [f'  make demo ARGS="--break {way}"' for way in others]
+    return "\n".join([*lines, "", "Ctrl-C ends it and leaves nothing behind."])
+
+
+def summary(contacts: Mapping[str, Contact], device_count: int) -> str:
+    """Return one line on how the devices fare, the same as long as nothing changes."""
+    refusals = Counter(
+        contact.refusal for contact in contacts.values() if contact.refusal is not None
+    )
+    good_count = len(contacts) - refusals.total()
+    text = f"{good_count} of {device_count} devices reach the gateway"
+    if refusals:
+        text += "; " + ", ".join(f"{count}: {why}" for why, count in refusals.most_common(3))
+    return text
