@@ -1,11 +1,13 @@
 """What a prober is given and what it promises."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Protocol
 
 from exporter.certificates import CertificateCache
 from exporter.clock import Clock
 from exporter.observations import Observation
+from exporter.targets.model import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +62,35 @@ class Tools:
 
     clock: Clock
     certificates: CertificateCache
+
+
+def endpoint_of(target: Target) -> Endpoint:
+    """Return where to look for ``target``.
+
+    Raises:
+        ValueError: when the target has no address of its own.
+    """
+    if target.host is None or target.port is None:
+        raise ValueError(f"{target.name} has no address of its own: there is nowhere to look")
+    return Endpoint(
+        target=target.name,
+        host=target.host,
+        port=target.port,
+        server_name=_sent_name(target.checked_name),
+        protocol=target.protocol,
+    )
+
+
+def _sent_name(checked_name: str | None) -> str | None:
+    if checked_name is None or is_ip(checked_name):
+        return None  # RFC 6066, 3: literal addresses are not permitted in "HostName"
+    return checked_name
+
+
+def is_ip(host: str) -> bool:
+    """Whether ``host`` is an IPv4 or IPv6 address, also with a zone (``fe80::1%eth0``)."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
