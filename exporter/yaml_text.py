@@ -151,8 +151,13 @@ def _syntax_fault(exc: yaml.YAMLError, text: str, name: str) -> Fault:
     problem = getattr(exc, "problem", None) or "it cannot be read"
     context = getattr(exc, "context", None)
     why = f"{problem} ({context})" if context else problem
-    ending = "; the file ends here, is it cut off?" if mark.index >= len(text.rstrip()) else ""
-    return Fault(place=f"{name}:{mark.line + 1}", message=f"this is not YAML: {why}{ending}")
+    is_at_end = mark.index >= len(text.rstrip())
+    hint = (
+        "the file ends here, is it cut off?"
+        if is_at_end
+        else "text that begins with [ { * & ! % @ or holds ': ' needs quotes"
+    )
+    return Fault(place=f"{name}:{mark.line + 1}", message=f"this is not YAML: {why}; {hint}")
 
 
 @dataclass(slots=True)

@@ -56,6 +56,8 @@ def draft_of(data: Mapping[str, object]) -> tuple[Draft | None, list[Finding]]:
     else:
         return Draft(config=config, indexes=indexes, names=names), []
     faulty = [path for path, _ in findings]
+    if () in faulty:
+        return None, findings
     sound, indexes = _without_faulty(data, faulty)
     try:
         config = _validated(sound)

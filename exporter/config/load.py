@@ -11,12 +11,11 @@ from exporter.config.model import Config, Loaded, anchored
 from exporter.config.references import known_names, reference_findings, static_targets
 from exporter.config.sentences import Finding, dotted
 from exporter.errors import ConfigError, Fault
+from exporter.probe import KNOWN_PROTOCOLS, PROBERS
 from exporter.yaml_text import YamlDocument, decode, parse_yaml, read_bounded
 
 MAX_BYTES = 16 * 2**20
 _MAX_FAULTS = 200
-_PROTOCOLS = ("tls",)
-_LATER_PROTOCOLS = ("dtls", "smtp", "imap", "pop3", "ftp", "ldap", "xmpp", "postgres", "mysql")
 
 
 def load(path: FilePath, *, environ: Mapping[str, str] = os.environ) -> Config:
@@ -50,7 +49,7 @@ def load(path: FilePath, *, environ: Mapping[str, str] = os.environ) -> Config:
 
 def _complete(draft: Draft, document: YamlDocument, path: FilePath) -> list[Finding]:
     """Give the draft's configuration what is made of it; return what is wrong with that."""
-    known = known_names(draft, _PROTOCOLS, _LATER_PROTOCOLS)
+    known = known_names(draft, tuple(PROBERS), KNOWN_PROTOCOLS)
     targets, findings = static_targets(draft, known)
     findings += reference_findings(draft, known)
     stores, store_findings = load_stores(draft)

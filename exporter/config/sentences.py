@@ -40,6 +40,8 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel]) -> str:
     path = detail["loc"]
     context: Mapping[str, Any] = detail.get("ctx", {})
     value = "a value" if "users" in path else _described(detail["input"])
+    if kind == "string_type" and detail["input"] is None:
+        return "nothing stands here, but text belongs here"
     if kind == "extra_forbidden":
         return _unknown_key(str(path[-1]), _keys_at(model, path[:-1]))
     if kind == "value_error":
@@ -54,6 +56,7 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 _TYPES = {
+    "json_invalid": "a text here holds half a character (a lone surrogate, \\ud800 to \\udfff)",
     "missing": "this key is missing; it has no default",
     "model_type": "{value} stands here, but a mapping belongs here (key: value)",
     "dict_type": "{value} stands here, but a mapping belongs here (key: value)",
@@ -120,8 +123,8 @@ def _keys_at(model: type[BaseModel], path: Path) -> Iterable[str]:
     """Return the keys that the mapping at ``path`` may have."""
     current: object = model
     for step in path:
-        current = _inside(_bare(current), step)
-    found = _bare(current)
+        current = _inside(bare_type(current), step)
+    found = bare_type(current)
     if isinstance(found, type) and issubclass(found, BaseModel):
         return found.model_fields
     return ()
@@ -135,7 +138,7 @@ def _inside(annotation: object, step: str | int) -> object:
     return arguments[0] if isinstance(step, int) and arguments else None
 
 
-def _bare(annotation: object) -> object:
+def bare_type(annotation: object) -> object:
     """Return ``annotation`` without Annotated and without ``| None``."""
     while True:
         origin = get_origin(annotation)
