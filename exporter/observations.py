@@ -145,6 +145,9 @@ class HandshakeRecord:
         resumed: True resumed, False full, None where the producer does not tell.
         at: The line's own moment when it carries one with a known offset.
         client_not_after: End of the device's own certificate where the producer logs it.
+        names: Further names of the other side in the line: its certificate's subject, its MQTT
+            client id.
+        server_name: The name that the client asked for (SNI).
     """
 
     failure: bool
@@ -156,3 +159,5 @@ class HandshakeRecord:
     resumed: bool | None = None
     at: datetime | None = None
     client_not_after: datetime | None = None
+    names: tuple[str, ...] = ()
+    server_name: str | None = None

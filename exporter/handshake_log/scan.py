@@ -1,0 +1,141 @@
+"""Finds what whole chunks of a log tell, at the speed of the disk."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from exporter.handshake_log.classify import MAX_LINE_BYTES, PREFILTER, read_line
+from exporter.handshake_log.message import Reading
+from exporter.handshake_log.wrappers import DEFAULT_MESSAGE_KEYS
+
+_STRETCH = MAX_LINE_BYTES + 1
+
+
+@dataclass(slots=True)
+class ScanStats:
+    """What a scanner has seen so far."""
+
+    line_count: int = 0
+    matched_count: int = 0
+    suspicious_count: int = 0
+    cut_count: int = 0
+    bytes_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One line that tells something.
+
+    Attributes:
+        offset: Of the line's first byte, from the scanner's ``start``.
+        end: Behind the line's newline.
+        line: Without its newline and a CR before it; cut to ``MAX_LINE_BYTES``.
+    """
+
+    offset: int
+    end: int
+    line: bytes
+    reading: Reading
+
+
+class Scanner:
+    """Reads chunks as they come; the same chunks cut otherwise give the same result.
+
+    Lines end at a newline only. An unterminated last line waits for more or for ``finish``. Of a
+    line above ``MAX_LINE_BYTES`` the beginning is judged and the rest is skipped, so memory is
+    bounded by the chunk and one line.
+    """
+
+    def __init__(
+        self, *, start: int = 0, message_keys: tuple[str, ...] = DEFAULT_MESSAGE_KEYS
+    ) -> None:
+        self.stats = ScanStats()
+        self._message_keys = message_keys
+        self._kept = b""
+        self._line_start = start
+        self._skipped = 0  # bytes of the current line that were dropped behind the cut
+
+    @property
+    def position(self) -> int:
+        """Offset of the first line that is not finished: from there to read again."""
+        return self._line_start
+
+    def feed(self, chunk: bytes) -> Iterator[Found]:
+        """Yield what the lines that ``chunk`` completes tell, in order.
+
+        ``position`` is right when the iterator is exhausted.
+        """
+        self.stats.bytes_count += len(chunk)
+        last = chunk.rfind(b"\n")
+        if last < 0:
+            self._keep(chunk)
+            return
+        first = chunk.find(b"\n")
+        if self._kept or self._skipped:
+            yield from self._finish_line(chunk[:first], newline=1)
+            begin = first + 1
+        else:
+            begin = 0
+        yield from self._whole_lines(chunk, begin, last + 1)
+        self._keep(chunk[last + 1 :])
+
+    def finish(self) -> Iterator[Found]:
+        """Yield what the unterminated last line tells, if there is one."""
+        if self._kept or self._skipped:
+            yield from self._finish_line(b"", newline=0)
+
+    def _keep(self, rest: bytes) -> None:
+        room = MAX_LINE_BYTES + 1 - len(self._kept)  # one more, for a CR before the newline
+        self._kept += rest[:room]
+        self._skipped += max(0, len(rest) - room)
+
+    def _finish_line(self, rest: bytes, *, newline: int) -> Iterator[Found]:
+        self._keep(rest)
+        line, start = self._kept, self._line_start
+        end = start + len(line) + self._skipped + newline
+        too_long = self._skipped > 0 or len(line.removesuffix(b"\r")) > MAX_LINE_BYTES
+        self._kept, self._skipped, self._line_start = b"", 0, end
+        self.stats.line_count += 1
+        self.stats.cut_count += too_long
+        yield from self._read(line, start, end)
+
+    def _whole_lines(self, chunk: bytes, begin: int, stop: int) -> Iterator[Found]:
+        """Yield from the lines in ``chunk[begin:stop]``, which ends with a newline."""
+        base = self._line_start - begin
+        self.stats.line_count += chunk.count(b"\n", begin, stop)
+        self._line_start = base + stop
+        for start, end in self._stretches(chunk, begin, stop):
+            at = start
+            while (found := PREFILTER.search(chunk, at, end)) is not None:
+                line_start = chunk.rfind(b"\n", at, found.start()) + 1 or at
+                line_end = chunk.find(b"\n", found.start(), stop)
+                line = chunk[line_start : min(line_end, line_start + _STRETCH)]
+                yield from self._read(line, base + line_start, base + line_end + 1)
+                at = line_end + 1
+                if at >= end:
+                    break
+
+    def _stretches(self, chunk: bytes, begin: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield ranges of whole lines, and count the lines that are cut."""
+        start = at = begin
+        while stop - at > _STRETCH:
+            newline = chunk.rfind(b"\n", at, at + _STRETCH + 1)
+            if newline >= 0:
+                at = newline + 1
+                continue
+            newline = chunk.index(b"\n", at + _STRETCH)
+            self.stats.cut_count += 1
+            if start < at:
+                yield start, at
+            yield at, at + MAX_LINE_BYTES
+            start = at = newline + 1
+        if start < stop:
+            yield start, stop
+
+    def _read(self, line: bytes, start: int, end: int) -> Iterator[Found]:
+        reading = read_line(line, self._message_keys)
+        if reading is None:
+            return
+        self.stats.matched_count += reading.record is not None
+        self.stats.suspicious_count += reading.suspicious
+        shown = line.removesuffix(b"\r")[:MAX_LINE_BYTES]
+        yield Found(offset=start, end=end, line=shown, reading=reading)
