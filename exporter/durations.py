@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, ValidationInfo
 
 _UNITS_S = {
     "y": 31_536_000.0,
@@ -52,11 +52,16 @@ def format_duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
-def _from_config(value: object) -> float:
+def _from_config(value: object, info: ValidationInfo) -> float:
     if isinstance(value, str):
         return parse_duration(value)
-    if value == 0 and not isinstance(value, bool):
-        return 0.0
+    # The file is validated as JSON; code that makes options by hand gives seconds
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and (value == 0 or info.mode == "python")
+    ):
+        return float(value)
     raise ValueError(
         f"{value!r} is not a duration; write it as Prometheus does, with a unit: 30s, 5m, 14d"
     )
@@ -67,4 +72,4 @@ Duration = Annotated[
     BeforeValidator(_from_config),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
 ]
-"""A pydantic field written ``30s`` in the configuration, float seconds inside."""
+"""A pydantic field written ``30s`` in the configuration; float seconds inside and in Python."""

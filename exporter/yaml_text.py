@@ -170,6 +170,7 @@ class _Frame:
     weight: int = NODE_WEIGHT
     key: str | None = None
     key_line: int = 0
+    is_merging: bool = False
     merged: list[tuple[object, Lines]] = field(default_factory=list)
 
 
@@ -226,7 +227,7 @@ class _Builder:
             self._key(frame, event, line)
             return
         value: object = event.value
-        if event.implicit[0]:  # unquoted and without a tag
+        if event.implicit[0] and event.tag is None:  # unquoted
             value = self._plain(event.value)
         weight = NODE_WEIGHT + len(event.value)
         self._grow(weight, line)
@@ -248,6 +249,7 @@ class _Builder:
             )
         frame.key = key
         frame.key_line = line
+        frame.is_merging = key == "<<" and event.implicit[0]
 
     def _start(self, event: Any) -> None:
         line = event.start_mark.line + 1
@@ -308,7 +310,7 @@ class _Builder:
     ) -> None:
         key = frame.key or ""
         frame.key = None
-        if key == "<<":
+        if frame.is_merging:
             frame.merged.append((value, lines))
             return
         mapping[key] = value
