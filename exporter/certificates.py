@@ -79,7 +79,13 @@ def describe(der: bytes) -> Certificate:
             public_key=_public_key_name(parsed),
             signature_algorithm=_signature_name(parsed),
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm, OverflowError) as exc:
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        OverflowError,
+        x509.InvalidVersion,  # OpenSSL hands such a certificate on without a word
+    ) as exc:
         raise CertificateError(f"this is not a certificate that can be parsed: {exc}") from exc
 
 

@@ -17,7 +17,7 @@ from exporter.probe.wire import Wire
 # After a TLS 1.3 server asked for our certificate, its refusal comes when our side is done
 # (RFC 8446, 4.4.2.4 and 6.2). It needs one way there and back and some arithmetic, as the
 # handshake did: four times that, and not below what a small device or a busy server takes.
-_REFUSAL_MIN_S = 0.25
+_REFUSAL_MIN_S = 0.5
 _REFUSAL_FACTOR = 4
 # Once it has accepted, for one that closes by a rule of its own (nginx's stream module).
 _SETTLE_S = 0.05

@@ -23,11 +23,13 @@ from exporter.probe.failure import TlsError
 
 log = logging.getLogger(__name__)
 
-# One key share, of the first. X25519 alone would break TLS 1.2 servers with an EC certificate;
-# post-quantum last: its key share costs more than the rest of the look. "?": where it exists.
+# One key share, of the first. X25519 alone would break TLS 1.2 servers with an EC certificate.
+# No post-quantum group at all: servers with OpenSSL 3.5 prefer one even where they are sent no
+# share of it, and the second round (HelloRetryRequest) costs more than the rest of the look.
+# "?": where this OpenSSL has it.
 _GROUPS = (
     b"X25519:P-256:P-384:P-521:X448:?brainpoolP256r1:?brainpoolP384r1:?brainpoolP512r1"
-    b":?secp256k1:?P-224:?ffdhe2048:?ffdhe3072:?X25519MLKEM768"
+    b":?secp256k1:?P-224:?ffdhe2048:?ffdhe3072"
 )
 # SHA-256's key schedule is cheaper than SHA-384's; every server has it (RFC 8446, 9.1)
 _TLS13_SUITES = (
@@ -35,7 +37,7 @@ _TLS13_SUITES = (
     b":TLS_AES_128_CCM_SHA256:TLS_AES_128_CCM_8_SHA256"
 )
 # Everything that shows a certificate, weak or not: we look and report, others judge.
-_CIPHERS = b"DEFAULT:COMPLEMENTOFDEFAULT:ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
+_CIPHERS = b"ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
 _SCRATCH_BYTES = 32_768
 _OCSP_STATUS = 1  # TLSEXT_STATUSTYPE_ocsp
 

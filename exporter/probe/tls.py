@@ -38,9 +38,7 @@ class TlsProber:
         """Return what was seen. Never raises for what the other side does."""
         look = _Look(endpoint, limits, self._tools, self._staples)
         try:
-            await look.run(self._resolver, await self._context())
-        except LookFailed as failed:
-            look.failure = failed.failure
+            await self._run(look)
         except Exception:
             log.exception("look failed by a fault of our own target=%s", endpoint.target)
             look.failure = Failure(
@@ -50,9 +48,13 @@ class TlsProber:
             )
         return look.observation()
 
-    async def _context(self) -> ClientContext:
+    async def _run(self, look: "_Look") -> None:
         held = await self._credentials.context() if self._credentials else None
-        return held or self._bare_context
+        try:
+            await look.run(self._resolver, held or self._bare_context)
+        except LookFailed as failed:
+            look.failure = failed.failure
+        look.collect()
 
 
 class _Look:
@@ -72,6 +74,11 @@ class _Look:
         self._resolve_s: float | None = None
         self._connect_s: float | None = None
         self._handshake_s: float | None = None
+        self._version: str | None = None
+        self._cipher: str | None = None
+        self._chain: tuple[Certificate, ...] = ()
+        self._sent_count = 0
+        self._ocsp: OcspStaple | None = None
         self._notes: list[str] = []
 
     async def run(self, resolver: Resolver, context: ClientContext) -> None:
@@ -117,42 +124,21 @@ class _Look:
         except TimeoutError:
             raise LookFailed(talk.explain_silence(self._limits.phase_s)) from None
 
-    def observation(self) -> Observation:
-        """Return what was learned, whatever the end."""
-        failure, session = self.failure, self._session
-        chain: tuple[Certificate, ...] = ()
-        sent_count = 0
-        if session is not None and (sent_count := session.chain_count):
-            chain = self._chain(session, sent_count)
-        is_agreed = session is not None and sent_count > 0
-        return Observation(
-            target=self._endpoint.target,
-            address=self._endpoint.address,
-            observed_at=self._clock.now(),
-            protocol=self._endpoint.protocol,
-            connected=self._connect_s is not None,
-            handshake=self._is_done,
-            reason=failure.reason if failure else None,
-            rejected_by=failure.rejected_by if failure else None,
-            tls_version=session.version if session and is_agreed else None,
-            cipher=session.cipher if session and is_agreed else None,
-            client_certificate_requested=self._request_of(session),
-            chain=chain,
-            chain_sent_count=sent_count,
-            ocsp=self._staple(session, chain) if session and chain else None,
-            detail="; ".join([failure.detail, *self._notes] if failure else self._notes),
-            durations_s=Durations(
-                resolve=self._resolve_s, connect=self._connect_s, handshake=self._handshake_s
-            ),
-        )
+    def collect(self) -> None:
+        """Take over what the endpoint has shown, however the look ended."""
+        session = self._session
+        if session is None or not (sent_count := session.chain_count):
+            return
+        self._sent_count = sent_count
+        self._version, self._cipher = session.version, session.cipher
+        self._chain = self._kept_of(session)
+        if self._chain and (staple := session.ocsp) is not None:
+            try:
+                self._ocsp = self._staples.read(staple, self._chain)
+            except CertificateError as exc:
+                self._notes.append(str(exc))
 
-    def _request_of(self, session: Session | None) -> bool | None:
-        if session is None:
-            return None
-        # asked for near the end of the server's words: before that "no" is not known
-        return True if session.certificate_requested else (False if self._handshake_s else None)
-
-    def _chain(self, session: Session, sent_count: int) -> tuple[Certificate, ...]:
+    def _kept_of(self, session: Session) -> tuple[Certificate, ...]:
         limit = self._limits.max_chain
         kept: list[Certificate] = []
         for der in session.chain(limit):
@@ -162,19 +148,41 @@ class _Look:
                 # cut here: dropping only this one would give the others a wrong position
                 self._notes.append(f"the chain is cut at position {len(kept)}: {exc}")
                 return tuple(kept)
-        if sent_count > limit:
-            self._notes.append(f"the endpoint sent {sent_count} certificates, {limit} are kept")
+        if self._sent_count > limit:
+            self._notes.append(
+                f"the endpoint sent {self._sent_count} certificates, {limit} are kept"
+            )
         return tuple(kept)
 
-    def _staple(self, session: Session, chain: Sequence[Certificate]) -> OcspStaple | None:
-        der = session.ocsp
-        if der is None:
-            return None
-        try:
-            return self._staples.read(der, chain)
-        except CertificateError as exc:
-            self._notes.append(str(exc))
-            return None
+    def observation(self) -> Observation:
+        """Return what was learned, whatever the end."""
+        failure = self.failure
+        return Observation(
+            target=self._endpoint.target,
+            address=self._endpoint.address,
+            observed_at=self._clock.now(),
+            protocol=self._endpoint.protocol,
+            connected=self._connect_s is not None,
+            handshake=self._is_done and failure is None,
+            reason=failure.reason if failure else None,
+            rejected_by=failure.rejected_by if failure else None,
+            detail="; ".join([failure.detail, *self._notes] if failure else self._notes),
+            tls_version=self._version,
+            cipher=self._cipher,
+            client_certificate_requested=self._is_requested(),
+            chain=self._chain,
+            chain_sent_count=self._sent_count,
+            ocsp=self._ocsp,
+            durations_s=Durations(
+                resolve=self._resolve_s, connect=self._connect_s, handshake=self._handshake_s
+            ),
+        )
+
+    def _is_requested(self) -> bool | None:
+        if self._session is not None and self._session.certificate_requested:
+            return True
+        # the server asks near the end of its words: before that, "no" is not known
+        return None if self._handshake_s is None else False
 
 
 def _server_name(endpoint: Endpoint) -> bytes | None:

@@ -1,0 +1,400 @@
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from exporter.observations import Reason, ToldBy
+from exporter.probe.model import Limits
+from tests.daemons import free_port
+from tests.listeners import (
+    answering,
+    close_after_hello,
+    dripping,
+    greeting,
+    listening,
+    load_chain,
+    reset_after_hello,
+    reset_at_once,
+    say_nothing,
+    server_context,
+)
+from tests.pki import Issued, certificate_of, make_ca, make_leaf, new_key
+from tests.probe.conftest import QUICK, Look, Pki, at, names_of, new_prober
+
+# a ServerHello that never ends: handshake record of 4096 bytes, its first 6
+HELLO_BEGUN = b"\x16\x03\x03\x10\x00\x02"
+
+
+async def test_a_good_listener_shows_its_chain_version_and_cipher(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    async with listening(say_nothing, tls=server_context(tmp_path, pki.chain)) as port:
+        seen = await look(port)
+
+    assert (seen.connected, seen.handshake, seen.reason, seen.detail) == (True, True, None, "")
+    assert seen.chain == tuple(certificate_of(issued) for issued in pki.chain)
+    assert seen.chain_sent_count == 2
+    assert (seen.tls_version, seen.cipher) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    assert seen.client_certificate_requested is False
+    assert (seen.alpn, seen.ocsp, seen.rejected_by) == (None, None, None)
+    assert (seen.target, seen.address) == ("gw-1", f"127.0.0.1:{port}")
+
+
+async def test_each_phase_is_timed(look: Look, pki: Pki, tmp_path: Path) -> None:
+    async with listening(say_nothing, tls=server_context(tmp_path, pki.chain)) as port:
+        seen = await look(port)
+
+    phases = (seen.durations_s.resolve, seen.durations_s.connect, seen.durations_s.handshake)
+    assert all(phase is not None and 0 < phase < QUICK.phase_s for phase in phases)
+
+
+@pytest.mark.parametrize("kind", ["EC P-256", "EC P-384", "RSA 2048", "Ed25519"])
+async def test_every_usual_kind_of_key_is_understood(
+    look: Look, tmp_path: Path, kind: str
+) -> None:
+    leaf = make_leaf(make_ca("root"), "gw.test", key=new_key(kind))
+
+    async with listening(say_nothing, tls=server_context(tmp_path, [leaf])) as port:
+        seen = await look(port)
+
+    assert seen.handshake
+    assert [certificate.public_key for certificate in seen.chain] == [kind]
+
+
+async def test_a_chain_out_of_order_with_duplicates_is_reported_as_sent(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    sent = (pki.leaf, pki.root, pki.intermediate, pki.root, pki.leaf)
+
+    async with listening(say_nothing, tls=server_context(tmp_path, sent)) as port:
+        seen = await look(port)
+
+    assert names_of(seen) == ["gw.test", "root", "intermediate", "root", "gw.test"]
+
+
+async def test_a_chain_of_a_hundred_certificates_is_cut_and_said_so(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    sent = [pki.leaf, *[pki.intermediate] * 99]
+
+    async with listening(say_nothing, tls=server_context(tmp_path, sent)) as port:
+        seen = await look(port)
+
+    assert seen.handshake
+    assert (len(seen.chain), seen.chain_sent_count) == (20, 100)
+    assert seen.detail == "the endpoint sent 100 certificates, 20 are kept"
+
+
+async def test_a_chain_above_the_library_s_limit_ends_with_a_sentence(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    sent = [pki.leaf, *[pki.root] * 300]
+
+    async with listening(say_nothing, tls=server_context(tmp_path, sent)) as port:
+        seen = await look(port)
+
+    assert (seen.handshake, seen.reason, seen.rejected_by) == (False, Reason.OTHER, ToldBy.LOCAL)
+    assert "100 KiB" in seen.detail
+
+
+async def test_a_changed_certificate_is_seen_by_the_next_look(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    context = server_context(tmp_path, pki.chain)
+    renewed = make_leaf(pki.intermediate, "gw.test")
+
+    async with listening(say_nothing, tls=context) as port:
+        before = await look(port)
+        load_chain(context, tmp_path, [renewed, pki.intermediate])
+        after = await look(port)
+
+    assert before.chain[0] == certificate_of(pki.leaf)
+    assert after.chain[0] == certificate_of(renewed)
+
+
+async def test_an_unchanged_certificate_is_the_same_object_again(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    async with listening(say_nothing, tls=server_context(tmp_path, pki.chain)) as port:
+        first, second = await look(port), await look(port)
+
+    assert all(a is b for a, b in zip(first.chain, second.chain, strict=True))
+
+
+async def test_the_server_name_chooses_the_certificate(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    other = server_context(tmp_path / "other", [make_leaf(pki.root, "other.test")])
+    context = server_context(tmp_path, pki.chain)
+    asked: list[str | None] = []
+
+    def choose(connection: ssl.SSLObject, name: str | None, _default: object) -> None:
+        asked.append(name)
+        if name == "other.test":
+            connection.context = other
+
+    context.sni_callback = choose
+    async with listening(say_nothing, tls=context) as port:
+        named = await look(port, server_name="other.test")
+        unnamed = await look(port, server_name=None)
+
+    assert (names_of(named)[0], names_of(unnamed)[0]) == ("other.test", "gw.test")
+    assert asked == ["other.test", None]
+
+
+async def test_an_internationalised_name_is_sent_in_ascii(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    context = server_context(tmp_path, pki.chain)
+    asked: list[str | None] = []
+    context.sni_callback = lambda _connection, name, _context: asked.append(name)
+
+    async with listening(say_nothing, tls=context) as port:
+        await look(port, server_name="bücher.test.")
+
+    assert asked == ["xn--bcher-kva.test"]
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "x" * 300, "xn--\u2028.test", ""])
+async def test_a_name_that_cannot_be_sent_ends_with_a_sentence(look: Look, name: str) -> None:
+    seen = await look(free_port(), server_name=name)
+
+    assert (seen.connected, seen.reason) == (False, Reason.OTHER)
+    assert "cannot be sent" in seen.detail
+
+
+async def test_an_ipv6_listener_is_looked_at(look: Look, pki: Pki, tmp_path: Path) -> None:
+    context = server_context(tmp_path, pki.chain)
+
+    async with listening(say_nothing, host="::1", tls=context) as port:
+        seen = await look(port, host="::1")
+
+    assert seen.handshake
+    assert seen.address == f"[::1]:{port}"
+
+
+async def test_the_next_address_of_a_name_is_tried(look: Look, pki: Pki, tmp_path: Path) -> None:
+    async with listening(say_nothing, tls=server_context(tmp_path, pki.chain)) as port:
+        found = [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+        ]
+        with patch("socket.getaddrinfo", return_value=found):
+            seen = await look(port, host="two.test")
+
+    assert seen.handshake
+
+
+async def test_when_no_address_of_a_name_answers_the_first_one_tells_why(look: Look) -> None:
+    port = free_port()
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("255.255.255.255", port)),
+    ]
+
+    with patch("socket.getaddrinfo", return_value=found):
+        seen = await look(port, host="two.test")
+
+    assert seen.reason is Reason.CONNECT_REFUSED
+    assert "2 of 2 addresses were tried, the others: unreachable" in seen.detail
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason", "rejected_by", "words"),
+    [
+        pytest.param(close_after_hello, "connection_reset", "peer", "closed", id="closes"),
+        pytest.param(reset_after_hello, "connection_reset", "peer", "reset", id="resets"),
+        pytest.param(reset_at_once, "connection_reset", "peer", "reset", id="resets-at-once"),
+        pytest.param(
+            answering(HELLO_BEGUN), "connection_reset", "peer", "in the middle", id="breaks-off"
+        ),
+        pytest.param(
+            answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "not_tls", "local", "HTTP", id="http"
+        ),
+        pytest.param(greeting(b"SSH-2.0-OpenSSH_9.2\r\n"), "not_tls", "local", "SSH", id="ssh"),
+        pytest.param(
+            greeting(b"220 mail.test ESMTP\r\n"), "not_tls", "local", "STARTTLS", id="smtp"
+        ),
+        pytest.param(answering(b"\x00\xff" * 40), "not_tls", "local", "begins", id="garbage"),
+        pytest.param(
+            answering(b"\x16\x03\x01\xff\xff" + b"\xaa" * 80),
+            "other",
+            "local",
+            "",
+            id="garbled-tls",
+        ),
+        pytest.param(
+            answering(b"\x15\x03\x03\x00\x02\x02\x28"),
+            "no_shared_cipher",
+            "peer",
+            "alert 40",
+            id="no-cipher",
+        ),
+        pytest.param(
+            answering(b"\x15\x03\x01\x00\x02\x02\x46"),
+            "protocol_version",
+            "peer",
+            "alert 70",
+            id="version",
+        ),
+    ],
+)
+async def test_a_rude_endpoint_is_told_apart(
+    look: Look, handler: object, reason: str, rejected_by: str, words: str
+) -> None:
+    async with listening(handler) as port:  # type: ignore[arg-type]  # a table of handlers
+        seen = await look(port)
+
+    assert (seen.connected, seen.handshake, seen.chain) == (True, False, ())
+    assert (seen.reason, seen.rejected_by) == (reason, rejected_by)
+    assert words in seen.detail
+    assert (seen.tls_version, seen.cipher, seen.durations_s.handshake) == (None, None, None)
+
+
+async def test_a_closed_port_is_connect_refused(look: Look) -> None:
+    seen = await look(free_port())
+
+    assert (seen.connected, seen.reason) == (False, Reason.CONNECT_REFUSED)
+    assert seen.durations_s.connect is None
+
+
+async def test_a_name_that_does_not_exist_is_a_dns_failure(look: Look) -> None:
+    seen = await look(443, host="no-such-host.invalid", limits=Limits(phase_s=10))
+
+    assert (seen.connected, seen.reason) == (False, Reason.DNS_FAILURE)
+    assert "no-such-host.invalid" in seen.detail
+    assert seen.durations_s.resolve is None
+
+
+async def test_an_address_without_a_route_is_unreachable(look: Look) -> None:
+    seen = await look(443, host="255.255.255.255")
+
+    assert (seen.connected, seen.reason) == (False, Reason.UNREACHABLE)
+
+
+async def test_a_listener_whose_queue_is_full_is_a_connect_timeout(look: Look) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        started = loop.time()
+        seen = await look(full.getsockname()[1], limits=Limits(phase_s=0.3))
+
+    assert (seen.connected, seen.reason) == (False, Reason.CONNECT_TIMEOUT)
+    assert loop.time() - started < 1.5
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        pytest.param(say_nothing, id="silent"),
+        pytest.param(greeting(HELLO_BEGUN), id="begins"),
+        pytest.param(dripping(HELLO_BEGUN + b"\x00" * 99, 0.05), id="drips"),
+    ],
+)
+async def test_silence_and_a_slow_drip_end_by_the_handshake_s_limit(
+    look: Look, handler: object
+) -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+
+    async with listening(handler) as port:  # type: ignore[arg-type]  # a table of handlers
+        seen = await look(port, limits=Limits(phase_s=0.4))
+
+    assert (seen.connected, seen.reason) == (True, Reason.HANDSHAKE_TIMEOUT)
+    assert seen.rejected_by is None
+    assert loop.time() - started < 2
+
+
+@pytest.mark.slow
+async def test_one_byte_a_second_ends_by_the_handshake_s_limit(look: Look) -> None:
+    async with listening(dripping(HELLO_BEGUN * 9, 1.0)) as port:
+        seen = await look(port, limits=Limits(phase_s=2.5))
+
+    assert seen.reason is Reason.HANDSHAKE_TIMEOUT
+    assert "begun to answer" in seen.detail
+
+
+async def test_an_endpoint_that_never_stops_sending_is_cut_off(look: Look) -> None:
+    # records of type handshake whose message announces 64 KiB and never gets there
+    flood = b"\x16\x03\x03\x40\x00" + b"\x02\x00\xff\xff" + b"\x00" * 16_380
+    limits = Limits(phase_s=2, max_bytes=8_000)
+
+    async with listening(answering(flood * 4)) as port:
+        seen = await look(port, limits=limits)
+
+    assert (seen.handshake, seen.rejected_by) == (False, ToldBy.LOCAL)
+    assert seen.reason is Reason.OTHER
+
+
+async def test_data_after_the_handshake_do_not_delay_or_break_a_look(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    context = server_context(tmp_path, pki.chain)
+
+    async with listening(greeting(b"220 ready\r\n" * 50_000), tls=context) as port:
+        seen = await look(port, limits=Limits(phase_s=2, max_bytes=20_000))
+
+    assert seen.handshake
+    assert seen.reason is None
+
+
+async def test_a_listener_that_never_closes_costs_half_a_second_at_most(
+    look: Look, pki: Pki, tmp_path: Path
+) -> None:
+    loop = asyncio.get_running_loop()
+    is_over = loop.create_future()
+
+    async def stay(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await is_over
+
+    async with listening(stay, tls=server_context(tmp_path, pki.chain)) as port:
+        started = loop.time()
+        seen = await look(port)
+        took_s = loop.time() - started
+        is_over.set_result(None)
+
+    assert seen.handshake
+    assert took_s < 1.5
+
+
+async def test_a_certificate_that_cannot_be_parsed_cuts_the_chain_and_says_so(
+    pki: Pki, tmp_path: Path
+) -> None:
+    prober = new_prober()
+    context = server_context(tmp_path, pki.chain)
+    crooked = _crooked(pki.intermediate)
+    file = tmp_path / "crooked.pem"
+    file.write_bytes(pki.leaf.key_pem + pki.leaf.pem + crooked + pki.root.pem)
+    context.load_cert_chain(file)
+
+    async with listening(say_nothing, tls=context) as port:
+        seen = await prober(at(port), QUICK)
+
+    assert seen.handshake
+    assert (names_of(seen), seen.chain_sent_count) == (["gw.test"], 3)
+    assert "cut at position 1" in seen.detail
+
+
+def _crooked(issued: Issued) -> bytes:
+    """A certificate that OpenSSL takes and ``cryptography`` does not: version 3 made 7."""
+    der = issued.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06", 1)
+    return ssl.DER_cert_to_PEM_cert(der).encode()
+
+
+async def test_a_fault_of_our_own_is_internal_and_logged(
+    pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    prober = new_prober()
+    broken = Limits(phase_s="soon")  # type: ignore[arg-type]  # the fault
+
+    seen = await prober(at(free_port()), broken)
+
+    assert (seen.reason, seen.rejected_by) == (Reason.INTERNAL, None)
+    assert "look failed by a fault of our own" in caplog.text
