@@ -4,7 +4,7 @@
 set -eu
 
 here=$(dirname "$0")
-policy=/usr/sbin/policy-rc.d
+policy=${POLICY_RC_D:-/usr/sbin/policy-rc.d}
 kept=$policy.kept-by-fleet-tls-exporter
 
 is_installed() {

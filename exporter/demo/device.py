@@ -1,6 +1,7 @@
 """One simulated device: it connects with its own trust store, and may listen itself."""
 
 import asyncio
+import os
 import random
 import socket
 import ssl
@@ -12,6 +13,7 @@ from pathlib import Path
 from exporter.clock import Clock
 from exporter.demo import mqtt
 from exporter.demo.authorities import GATEWAY_NAME, Served
+from exporter.demo.listener import Peer, Streams, serve
 from exporter.demo.tls_stream import PeerClosedError, TlsStream
 
 _CONNECT_S = 5.0
@@ -94,7 +96,7 @@ class DeviceClient:
         except ssl.SSLError as error:  # an OSError too, so it comes before that
             refusal = getattr(error, "verify_message", "") or error.reason or str(error)
         except OSError as error:
-            refusal = error.strerror or str(error)
+            refusal = os.strerror(error.errno) if error.errno else str(error)
         return Contact(device=self._device.name, at=self._clock.now(), refusal=refusal)
 
     async def _connect(self) -> str | None:
@@ -135,28 +137,23 @@ class DeviceListener:
         return f"{host}:{port}"
 
     async def run(self) -> None:
-        """Serve until cancelled."""
-        async with asyncio.TaskGroup() as sessions:
-
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                sessions.create_task(self._session(reader, writer))
-
-            async with await asyncio.start_server(accept, sock=self._socket) as server:
-                await server.serve_forever()
+        """Serve until cancelled; the port is free afterwards."""
+        try:
+            await serve(self._socket, self._session)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Give the port back, also where ``run`` was never called."""
         self._socket.close()
 
-    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _session(self, streams: Streams, _peer: Peer) -> None:
         try:
             async with asyncio.timeout(_LISTEN_S):
-                stream = TlsStream((reader, writer), self._context, server_side=True)
+                stream = TlsStream(streams, self._context, server_side=True)
                 await stream.handshake()
                 while await stream.read():
                     pass
                 await stream.say_goodbye()
         except (ssl.SSLError, PeerClosedError, OSError):  # TimeoutError is an OSError
             return
-        finally:
-            writer.close()

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from exporter.clock import Clock
 from exporter.demo import mqtt
 from exporter.demo.authorities import Served
+from exporter.demo.listener import Peer, Streams, serve
 from exporter.demo.nginx_log import (
     Outcome,
     Session,
@@ -87,13 +88,7 @@ class Gateway:
     async def run(self) -> None:
         """Serve until cancelled; the port is free and the log closed afterwards."""
         try:
-            async with asyncio.TaskGroup() as sessions:
-
-                def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                    sessions.create_task(self._session(reader, writer))
-
-                async with await asyncio.start_server(accept, sock=self._socket) as server:
-                    await server.serve_forever()
+            await serve(self._socket, self._session)
         finally:
             self.close()
 
@@ -107,13 +102,11 @@ class Gateway:
     def _keep_name(self, tls: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
         self._names[tls] = name or ""
 
-    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("peername")
+    async def _session(self, streams: Streams, peer: Peer) -> None:
         context = self._context
-        if peer is None or context is None:  # gone before we could look; nothing to serve yet
-            writer.close()
+        if context is None:  # nothing to serve yet
             return
-        client, port = peer[:2]
+        client, port = peer
         session = Session(
             pid=os.getpid(),
             number=next(self._numbers),
@@ -122,14 +115,13 @@ class Gateway:
             server=self.address,
         )
         self._write(connected_line(session, self._local_time()))
-        stream = TlsStream((reader, writer), context, server_side=True)
+        stream = TlsStream(streams, context, server_side=True)
         status = _HANDSHAKE_FAILED
         try:
             if await self._shake_hands(session, stream):
                 status = _DONE
                 await _serve_client(stream)
         finally:
-            writer.close()
             self._write(access_line(session, self._local_time(), self._outcome(stream, status)))
 
     async def _shake_hands(self, session: Session, stream: TlsStream) -> bool:

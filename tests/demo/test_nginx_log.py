@@ -1,0 +1,284 @@
+"""The gateway's lines, beside those of a real nginx for the same clients."""
+
+import asyncio
+import re
+import socket
+import ssl
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from exporter.demo.authorities import (
+    GATEWAY_NAME,
+    Authorities,
+    Served,
+    gateway_certificate,
+)
+from exporter.demo.nginx_log import (
+    LOG_FORMAT,
+    Outcome,
+    Session,
+    access_line,
+    closed_line,
+    refused_line,
+)
+from tests.demo.stand import NOW, running
+
+NOON = datetime(2026, 11, 24, 12, 0, 5, tzinfo=UTC)
+SESSION = Session(
+    pid=123, number=5, client="127.0.1.7", client_port=50123, server="127.0.0.1:8883"
+)
+OUTCOME = Outcome(
+    protocol="TLSv1.3",
+    cipher="TLS_AES_256_GCM_SHA384",
+    is_resumed=False,
+    status=200,
+    server_name=GATEWAY_NAME,
+)
+
+
+def test_a_refusal_by_the_client_is_the_line_of_the_incident() -> None:
+    error = "error:0A000418:SSL routines::tlsv1 alert unknown ca:SSL alert number 48"
+
+    assert refused_line(SESSION, NOON, error) == (
+        "2026/11/24 12:00:05 [info] 123#123: *5 SSL_do_handshake() failed (SSL: error:0A000418:"
+        "SSL routines::tlsv1 alert unknown ca:SSL alert number 48) while SSL handshaking, "
+        "client: 127.0.1.7, server: 127.0.0.1:8883\n"
+    )
+
+
+def test_what_is_not_the_clients_doing_is_critical() -> None:
+    error = "error:0A0000C6:SSL routines::packet length too long"
+
+    assert "[crit]" in refused_line(SESSION, NOON, error)
+
+
+@pytest.mark.parametrize(
+    ("system_error", "shown"),
+    [(None, ""), ("104: Connection reset by peer", " (104: Connection reset by peer)")],
+)
+def test_a_client_that_leaves_in_the_handshake_is_told(
+    system_error: str | None, shown: str
+) -> None:
+    assert closed_line(SESSION, NOON, system_error) == (
+        f"2026/11/24 12:00:05 [info] 123#123: *5 peer closed connection in SSL handshake{shown} "
+        "while SSL handshaking, client: 127.0.1.7, server: 127.0.0.1:8883\n"
+    )
+
+
+def test_a_session_that_ended_is_a_line_of_the_recommended_format() -> None:
+    local = NOON.astimezone(datetime.strptime("+0130", "%z").tzinfo)
+
+    assert access_line(SESSION, local, OUTCOME) == (
+        "127.0.1.7 [24/Nov/2026:13:30:05 +0130] TLSv1.3 TLS_AES_256_GCM_SHA384 resumed=. "
+        f'status=200 sni="{GATEWAY_NAME}" client="-" client_end="-"\n'
+    )
+
+
+def test_a_server_name_cannot_forge_a_line() -> None:
+    forged = Outcome(
+        protocol="TLSv1.3",
+        cipher="(NONE)",
+        is_resumed=True,
+        status=500,
+        server_name='a" \\\nb\u00e9',
+    )
+
+    line = access_line(SESSION, NOON, forged)
+
+    assert line.count("\n") == 1
+    assert 'sni="a\\x22 \\x5C\\x0Ab\\xC3\\xA9"' in line
+    assert "resumed=r" in line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """What a client of one test does at ``address``; the trust stores come from ``ca``."""
+
+    ca: Authorities
+    address: tuple[str, int]
+
+    def context(self, *, anchor: bool = True) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if anchor:
+            context.load_verify_locations(cadata=self.ca.old_ca.pem.decode())
+        return context
+
+    def shake(self, context: ssl.SSLContext, name: str = GATEWAY_NAME) -> ssl.SSLSession | None:
+        with socket.create_connection(self.address, timeout=5) as plain:
+            try:
+                with context.wrap_socket(plain, server_hostname=name) as tls:
+                    session = tls.session
+                    tls.unwrap()
+                    return session
+            except (ssl.SSLError, OSError):
+                return None
+
+    def send(self, data: bytes, *, reset: bool = False) -> None:
+        with socket.create_connection(self.address, timeout=5) as plain:
+            plain.sendall(data)
+            if reset:
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return
+            plain.shutdown(socket.SHUT_WR)
+            try:
+                while plain.recv(1024):
+                    pass
+            except ConnectionResetError:
+                pass
+
+
+def good(client: Client) -> None:
+    client.shake(client.context())
+
+
+def good_tls12(client: Client) -> None:
+    context = client.context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.shake(context)
+
+
+def unknown_ca(client: Client) -> None:
+    client.shake(client.context(anchor=False))
+
+
+def wrong_name(client: Client) -> None:
+    client.shake(client.context(), "another.example")
+
+
+def no_shared_cipher(client: Client) -> None:
+    context = client.context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+    client.shake(context)
+
+
+def plain_http(client: Client) -> None:
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+
+
+def garbage(client: Client) -> None:
+    client.send(b"zzzzzzzzzzzzzzzzzzzz")
+
+
+def too_long(client: Client) -> None:
+    client.send(b"\x16\x03\x03\xff\xffhello")
+
+
+def nothing(client: Client) -> None:
+    client.send(b"")
+
+
+def half_a_hello(client: Client) -> None:
+    client.send(b"\x16\x03\x01\x02\x00\x01")
+
+
+def reset(client: Client) -> None:
+    client.send(b"\x16\x03\x01", reset=True)
+
+
+CLIENTS: tuple[Callable[[Client], None], ...] = (
+    good,
+    unknown_ca,
+    wrong_name,
+    plain_http,
+    garbage,
+    too_long,
+    nothing,
+    half_a_hello,
+    reset,
+    good_tls12,
+    no_shared_cipher,
+)
+
+
+def shape(log: str) -> list[str]:
+    """Lines without what differs from run to run: moments, pids, ports."""
+    lines = []
+    for line in log.splitlines():
+        if "[notice]" in line:  # start and end of nginx itself
+            continue
+        text = re.sub(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ", "DATE ", line)
+        text = re.sub(r"\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]", "[LOCAL]", text)
+        text = re.sub(r"\d+#\d+:", "PID:", text)
+        # Python does not tell the version of a handshake that ended before the ServerHello
+        text = re.sub(r"TLSv1\.\d \(NONE\)", "VERSION (NONE)", text)
+        lines.append(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text))
+    return lines
+
+
+def wait_for_sessions(log: Path, count: int) -> str:
+    """Return the log once ``count`` sessions ended in it."""
+    deadline = time.monotonic() + 10  # noqa: TID251 - real programs need real time
+    while True:
+        text = log.read_text() if log.exists() else ""
+        if len(re.findall(r" status=\d+ ", text)) >= count:
+            return text
+        assert time.monotonic() < deadline, text  # noqa: TID251 - as above
+        time.sleep(0.02)  # noqa: TID251 - as above
+
+
+@contextmanager
+def real_nginx(folder: Path, served: Served) -> Iterator[tuple[str, int]]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (folder / "chain.pem").write_bytes(served.chain_pem)
+    (folder / "key.pem").write_bytes(served.key_pem)
+    (folder / "nginx.conf").write_text(f"""
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/gateway.log info;
+events {{}}
+stream {{
+  log_format fleet_tls '{LOG_FORMAT}';
+  access_log {folder}/gateway.log fleet_tls;
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {folder}/chain.pem; ssl_certificate_key {folder}/key.pem;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    return "";
+  }}
+}}
+""")
+    command = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", f"{folder}/gateway.log"]
+    process = subprocess.Popen(command, env={"PATH": "/usr/sbin:/usr/bin"})
+    try:
+        for _ in range(200):
+            with socket.socket() as first:
+                if first.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)  # noqa: TID251 - a real program starts
+        yield "127.0.0.1", port
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.mark.slow
+async def test_the_lines_are_those_of_a_real_nginx(tmp_path: Path, ca: Authorities) -> None:
+    served = gateway_certificate(ca, NOW)
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    mine.mkdir()
+    theirs.mkdir()
+
+    async with running(mine, served) as gateway:
+        host, port = gateway.address.split(":")
+        for number, act in enumerate(CLIENTS, 1):
+            await asyncio.to_thread(act, Client(ca=ca, address=(host, int(port))))
+            await asyncio.to_thread(wait_for_sessions, mine / "gateway.log", number)
+    with real_nginx(theirs, served) as address:
+        first = len(wait_for_sessions(theirs / "gateway.log", 1).splitlines())  # start-up's probe
+        for number, act in enumerate(CLIENTS, 2):
+            await asyncio.to_thread(act, Client(ca=ca, address=address))
+            await asyncio.to_thread(wait_for_sessions, theirs / "gateway.log", number)
+        log = (theirs / "gateway.log").read_text()
+
+    shown = shape("\n".join(log.splitlines()[first:]))
+    renumbered = [re.sub(r"\*(\d+) ", lambda m: f"*{int(m[1]) - 1} ", line) for line in shown]
+    assert shape((mine / "gateway.log").read_text()) == renumbered
