@@ -36,7 +36,8 @@ allow_starting() {
 disable_daemons_of() {
     dpkg -L "$1" | while read -r path; do
         case $path in
-        */systemd/system/*.service | */systemd/system/*.socket | */systemd/system/*.timer)
+        */systemd/system/*.service | */systemd/system/*.socket | */systemd/system/*.target | \
+            */systemd/system/*.timer | */systemd/system/*.path)
             if command -v deb-systemd-helper >/dev/null; then
                 deb-systemd-helper disable "$(basename "$path")" >/dev/null 2>&1 || true
             fi
@@ -52,6 +53,7 @@ disable_daemons_of() {
 
 wanted=${*:-$(cat "$here/debian-packages.txt")}
 if ! command -v dpkg-query >/dev/null; then
+    # shellcheck disable=SC2086 # a list of names
     echo "This is not Debian or Ubuntu; install what these packages hold, by hand:" $wanted >&2
     exit 1
 fi
