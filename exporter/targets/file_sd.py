@@ -111,6 +111,7 @@ class FileWatch:
             file = self._files[path] = _File(rank=rank, state=self._first_state(path))
         elif file.rank < rank:
             return  # an earlier pattern found it as well
+        file.rank = rank
         try:
             status = os.stat(path)  # noqa: PTH116 - a path is text here
         except FileNotFoundError:
