@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,8 +27,10 @@ from exporter.demo.nginx_log import (
     Session,
     access_line,
     closed_line,
+    connected_line,
     refused_line,
 )
+from exporter.handshake_log.classify import classify_line
 from tests.demo.stand import NOW, running
 
 NOON = datetime(2026, 11, 24, 12, 0, 5, tzinfo=UTC)
@@ -282,3 +284,33 @@ async def test_the_lines_are_those_of_a_real_nginx(tmp_path: Path, ca: Authoriti
     shown = shape("\n".join(log.splitlines()[first:]))
     renumbered = [re.sub(r"\*(\d+) ", lambda m: f"*{int(m[1]) - 1} ", line) for line in shown]
     assert shape((mine / "gateway.log").read_text()) == renumbered
+
+
+def test_the_page_recommends_the_very_format_that_is_written_here() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/logging.md").read_text()
+    parts = re.search(r"log_format fleet_tls ((?:\s*'[^']*')+);", page)
+
+    assert parts is not None
+    assert "".join(re.findall(r"'([^']*)'", parts[1])) == LOG_FORMAT
+
+
+@pytest.mark.parametrize(
+    ("line", "failure", "success", "resumed"),
+    [
+        (connected_line(SESSION, NOON), False, False, None),
+        (closed_line(SESSION, NOON, None), True, False, None),
+        (access_line(SESSION, NOON, OUTCOME), False, True, False),
+        (access_line(SESSION, NOON, replace(OUTCOME, is_resumed=True)), False, True, True),
+        # Its error-log line has told of it already
+        (access_line(SESSION, NOON, replace(OUTCOME, status=500)), False, False, None),
+    ],
+)
+def test_our_own_reader_understands_each_line(
+    line: str, failure: bool, success: bool, resumed: bool | None
+) -> None:
+    record = classify_line(line.rstrip("\n").encode())
+
+    assert (record is not None and record.failure) is failure
+    assert (record is not None and record.success) is success
+    assert (record.resumed if record else None) is resumed
+    assert (record.peer if record else "127.0.1.7") == "127.0.1.7"
