@@ -1,0 +1,14 @@
+"""Every metric, declared once; nothing is exposed that is not in here."""
+
+from collections.abc import Mapping
+
+from exporter.metrics.catalogue.handshakes import HANDSHAKES
+from exporter.metrics.catalogue.model import Filler, Kind, Metric
+from exporter.metrics.catalogue.own import OWN
+from exporter.metrics.catalogue.targets import TARGETS
+
+__all__ = ["CATALOGUE", "Filler", "Kind", "Metric"]
+
+CATALOGUE: Mapping[str, Metric] = {metric.name: metric for metric in (*OWN, *TARGETS, *HANDSHAKES)}
+"""By name, in the order in which they are exposed. Where the series budget does not suffice,
+the first ones stay."""

@@ -1,0 +1,73 @@
+"""The targets' lines, rendered when a target changes."""
+
+from exporter.fleet.model import FleetSnapshot, TargetState
+from exporter.labels import label_value
+from exporter.metrics.columns import Column
+from exporter.metrics.lines import ANCHORS, FAMILIES, GROUPS, VOLATILE, anchor_lines
+from exporter.metrics.slots import Slots
+
+_AMBIGUOUS = "\ufffd"
+
+
+class Rows:
+    """A fleet's watcher: keeps a column for each family that the fleet fills.
+
+    Attributes:
+        duplicate_count: Targets not shown, because another one's name looks the same.
+    """
+
+    def __init__(self) -> None:
+        # What differs at every scrape is compressed lightly: half the time, a fifth more bytes
+        self.columns = {name: Column(1 if name in VOLATILE else 6) for name in FAMILIES}
+        self.slots = Slots()
+        self.duplicate_count = 0
+        self._rendered: dict[str, tuple[str, TargetState | None]] = {}
+        self.columns[ANCHORS].grow(1)
+
+    def inventory_changed(self, snapshot: FleetSnapshot) -> None:
+        """Render what differs from before."""
+        self.columns[ANCHORS].set(0, anchor_lines(snapshot.stores))
+        names = self._shown(snapshot)
+        given_up, new = self.slots.use(names)
+        targets = [column for name, column in self.columns.items() if name != ANCHORS]
+        for column in targets:
+            column.grow(self.slots.size)
+            for slot in given_up:
+                column.set(slot, "")
+        self._rendered = {
+            name: self._rendered.get(name, (shown, None)) for name, shown in names.items()
+        }
+        for name in new:
+            self._rendered[name] = (names[name], None)
+        for state in snapshot.targets.values():
+            self.target_changed(state)
+
+    def target_changed(self, state: TargetState) -> None:
+        """Render the lines of one target that may differ from before."""
+        name = state.target.name
+        row = self._rendered.get(name)
+        slot = self.slots.get(name)
+        if row is None or slot is None:
+            return  # its name looks like another's
+        shown, old = row
+        if old is state:
+            return
+        for group in GROUPS:
+            if old is None or not group.is_same(old, state):
+                for family, render in group.families:
+                    self.columns[family].set(slot, render(shown, state))
+        self._rendered[name] = (shown, state)
+
+    def _shown(self, snapshot: FleetSnapshot) -> dict[str, str]:
+        """Return the label value of each name; of names that look the same only the first."""
+        names: dict[str, str] = {}
+        seen: set[str] = set()
+        for name in snapshot.targets:
+            shown = label_value(name)
+            if _AMBIGUOUS in shown:
+                if shown in seen:
+                    self.duplicate_count += 1
+                    continue
+                seen.add(shown)
+            names[name] = shown
+        return names
