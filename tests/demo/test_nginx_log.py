@@ -5,10 +5,7 @@ import re
 import socket
 import ssl
 import struct
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +28,7 @@ from exporter.demo.nginx_log import (
     refused_line,
 )
 from exporter.handshake_log.classify import classify_line
+from tests.daemons import Daemon, free_port, nginx, wait_until
 from tests.demo.stand import NOW, running
 
 NOON = datetime(2026, 11, 24, 12, 0, 5, tzinfo=UTC)
@@ -205,7 +203,7 @@ def shape(log: str) -> list[str]:
     """Lines without what differs from run to run: moments, pids, ports."""
     lines = []
     for line in log.splitlines():
-        if "[notice]" in line:  # start and end of nginx itself
+        if ": *" not in line and " resumed=" not in line:  # of nginx itself, not of a session
             continue
         text = re.sub(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ", "DATE ", line)
         text = re.sub(r"\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]", "[LOCAL]", text)
@@ -216,50 +214,25 @@ def shape(log: str) -> list[str]:
     return lines
 
 
-def wait_for_sessions(log: Path, count: int) -> str:
-    """Return the log once ``count`` sessions ended in it."""
-    deadline = time.monotonic() + 10  # noqa: TID251 - real programs need real time
-    while True:
-        text = log.read_text() if log.exists() else ""
-        if len(re.findall(r" status=\d+ ", text)) >= count:
-            return text
-        assert time.monotonic() < deadline, text  # noqa: TID251 - as above
-        time.sleep(0.02)  # noqa: TID251 - as above
+def wait_for_sessions(log: Path, count: int) -> None:
+    wait_until(lambda: log.read_text().count(" status=") >= count, what=f"{count} ended sessions")
 
 
-@contextmanager
-def real_nginx(folder: Path, served: Served) -> Iterator[tuple[str, int]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+def real_nginx(folder: Path, served: Served, port: int) -> Daemon:
+    folder.mkdir()
     (folder / "chain.pem").write_bytes(served.chain_pem)
     (folder / "key.pem").write_bytes(served.key_pem)
-    (folder / "nginx.conf").write_text(f"""
-load_module /usr/lib/nginx/modules/ngx_stream_module.so;
-daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/gateway.log info;
-events {{}}
-stream {{
+    stream = f"""
   log_format fleet_tls '{LOG_FORMAT}';
-  access_log {folder}/gateway.log fleet_tls;
+  access_log {folder}/error.log fleet_tls;
   server {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {folder}/chain.pem; ssl_certificate_key {folder}/key.pem;
     ssl_protocols TLSv1.2 TLSv1.3;
     return "";
   }}
-}}
-""")
-    command = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", f"{folder}/gateway.log"]
-    process = subprocess.Popen(command, env={"PATH": "/usr/sbin:/usr/bin"})
-    try:
-        for _ in range(200):
-            with socket.socket() as first:
-                if first.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)  # noqa: TID251 - a real program starts
-        yield "127.0.0.1", port
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+"""
+    return nginx(folder, stream=stream, ports=[port])
 
 
 @pytest.mark.slow
@@ -267,23 +240,19 @@ async def test_the_lines_are_those_of_a_real_nginx(tmp_path: Path, ca: Authoriti
     served = gateway_certificate(ca, NOW)
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     mine.mkdir()
-    theirs.mkdir()
 
     async with running(mine, served) as gateway:
-        host, port = gateway.address.split(":")
+        host, _, port_text = gateway.address.partition(":")
         for number, act in enumerate(CLIENTS, 1):
-            await asyncio.to_thread(act, Client(ca=ca, address=(host, int(port))))
+            await asyncio.to_thread(act, Client(ca=ca, address=(host, int(port_text))))
             await asyncio.to_thread(wait_for_sessions, mine / "gateway.log", number)
-    with real_nginx(theirs, served) as address:
-        first = len(wait_for_sessions(theirs / "gateway.log", 1).splitlines())  # start-up's probe
-        for number, act in enumerate(CLIENTS, 2):
-            await asyncio.to_thread(act, Client(ca=ca, address=address))
-            await asyncio.to_thread(wait_for_sessions, theirs / "gateway.log", number)
-        log = (theirs / "gateway.log").read_text()
+    port = free_port()
+    with real_nginx(theirs, served, port):
+        for number, act in enumerate(CLIENTS, 1):
+            await asyncio.to_thread(act, Client(ca=ca, address=("127.0.0.1", port)))
+            await asyncio.to_thread(wait_for_sessions, theirs / "error.log", number)
 
-    shown = shape("\n".join(log.splitlines()[first:]))
-    renumbered = [re.sub(r"\*(\d+) ", lambda m: f"*{int(m[1]) - 1} ", line) for line in shown]
-    assert shape((mine / "gateway.log").read_text()) == renumbered
+    assert shape((mine / "gateway.log").read_text()) == shape((theirs / "error.log").read_text())
 
 
 def test_the_page_recommends_the_very_format_that_is_written_here() -> None:
