@@ -1,6 +1,12 @@
-"""The command line ``fleet-tls-exporter``."""
+"""The command line ``fleet-tls-exporter``: its entry, and how it ends."""
+
+from exporter.cli.ending import leave
+from exporter.cli.group import run_commands
 
 
 def main() -> None:
-    """Run the command line."""
-    raise SystemExit(2)
+    """Run the command line and end the process.
+
+    Exit codes: 0 good; 1 the answer is bad news; 2 wrong usage, unreadable file, cannot run.
+    """
+    leave(run_commands())

@@ -49,6 +49,7 @@ def _needed(draft: Draft) -> Iterator[tuple[Path, FilePath | None, bool]]:
     for key in ("cert_file", "client_ca_file"):
         yield ("web", key), getattr(config.web, key), True
     yield ("web", "key_file"), config.web.key_file, False
+    yield ("web", "token_file"), config.web.token_file, False
     yield ("probe", "client_cert_file"), config.probe.client_cert_file, True
     yield ("probe", "client_key_file"), config.probe.client_key_file, False
     for position, http in enumerate(config.targets.http):

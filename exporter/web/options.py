@@ -103,6 +103,11 @@ class Options(BaseModel):
     users: Users = Field(
         {}, description="`NAME: bcrypt hash`; with any, every request needs a password."
     )
+    token_file: Path | None = Field(
+        None,
+        description="File with a bearer token, one line, that opens `POST /-/reload`; reading"
+        " needs none.",
+    )
 
     @model_validator(mode="after")
     def _together(self) -> Self:

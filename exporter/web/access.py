@@ -1,0 +1,77 @@
+"""Which requests are answered: by password, client certificate or token; as a middleware."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from exporter.web.auth import BusyError, Passwords, is_bearer
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_ASK = {"WWW-Authenticate": 'Basic realm="fleet-tls-exporter", charset="UTF-8"'}
+# A browser adds the password or certificate it knows to whatever any page makes it send
+_FOREIGN = {"cross-site", "same-site"}
+_CLOSED = (
+    "no credential is configured for this; set web.users, web.token_file or web.client_ca_file,"
+    " or send SIGHUP to reload\n"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What the ``web`` section demands.
+
+    Attributes:
+        token: Opens the POST endpoints of this section; empty: no token does.
+        has_client_ca: Nobody gets here without a client certificate that was verified.
+    """
+
+    passwords: Passwords = field(default_factory=lambda: Passwords({}))
+    token: bytes = b""
+    has_client_ca: bool = False
+
+
+class Access:
+    """Lets requests through, or answers 401 or 403."""
+
+    def __init__(self) -> None:
+        self.credentials = Credentials()
+        self._own: set[str] = set()
+
+    def leave_to_handler(self, path: str) -> None:
+        """Ask nothing at ``path``: its handler checks the credential of another section."""
+        self._own.add(path)
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Check before the handler runs."""
+        if request.path in self._own:
+            return await handler(request)
+        authorization = request.headers.get("Authorization")
+        changes = request.method not in {"GET", "HEAD"}
+        if changes and request.headers.get("Sec-Fetch-Site", "none") in _FOREIGN:
+            raise web.HTTPForbidden(text="a page of another site may not change anything here\n")
+        if changes and is_bearer(authorization, self.credentials.token):
+            return await handler(request)
+        if self.credentials.passwords:
+            try:
+                accepted = await self.credentials.passwords.accepts(authorization)
+            except BusyError as exc:
+                raise web.HTTPServiceUnavailable(text=f"{exc}\n") from exc
+            if not accepted:
+                raise web.HTTPUnauthorized(text="user and password are needed\n", headers=_ASK)
+        elif changes:
+            self._refuse_change(authorization)
+        return await handler(request)
+
+    def _refuse_change(self, authorization: str | None) -> None:
+        if self.credentials.has_client_ca:
+            return
+        if self.credentials.token:
+            what = "this token is not the right one" if authorization else "a token is needed"
+            raise web.HTTPUnauthorized(text=f"{what}\n", headers={"WWW-Authenticate": "Bearer"})
+        raise web.HTTPForbidden(text=_CLOSED)

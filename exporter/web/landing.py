@@ -1,0 +1,118 @@
+"""``GET /``: what runs here, how the fleet is in numbers, and where to find what."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+import jinja2
+from aiohttp import web
+
+from exporter import __version__
+from exporter.fleet import TargetState
+from exporter.report import rfc3339
+from exporter.targets.model import Role
+from exporter.web.service import SERVICE
+
+# Nothing from outside, nothing inline, in no frame
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+_LINKS = (
+    ("metrics", "everything that is known, for Prometheus"),
+    ("api/v1/targets", "the same as JSON; ?problem=any shows what is not healthy"),
+    ("api/v1/openapi.json", "what the API can be asked"),
+    ("-/healthy", "answers while the process lives"),
+    ("-/ready", "answers 200 once every target had its first look"),
+)
+_COLUMNS = ("targets", "verified", "not verified", "no handshake", "not known")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One number."""
+
+    number: int
+    is_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """The numbers of one role."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
+def rows_of(targets: Mapping[str, TargetState]) -> tuple[Row, ...]:
+    """Return how many gateways, devices and predictions there are in each state."""
+    states = list(targets.values())
+    reachable = [state for state in states if state.target.host is not None]
+    accepted = [state.acceptance and state.acceptance.verdict.verified for state in states]
+    behind = [
+        told
+        for told, state in zip(accepted, states, strict=True)
+        if state.target.role is Role.DEVICE
+    ]
+    return (
+        _row("gateways", (s for s in reachable if s.target.role is Role.GATEWAY)),
+        _row("devices that listen", (s for s in reachable if s.target.role is Role.DEVICE)),
+        Row(
+            name="devices, of their gateway",
+            cells=(
+                Cell(number=len(behind)),
+                Cell(number=behind.count(True)),
+                _bad(behind.count(False)),
+                Cell(number=0),
+                _bad(behind.count(None)),
+            ),
+        ),
+    )
+
+
+def _row(name: str, states: Iterable[TargetState]) -> Row:
+    found = list(states)
+    shaken = [state.is_handshake_done for state in found]
+    good = [state.is_success for state in found]
+    return Row(
+        name=name,
+        cells=(
+            Cell(number=len(found)),
+            Cell(number=good.count(True)),
+            _bad(sum(done is True and ok is False for done, ok in zip(shaken, good, strict=True))),
+            _bad(shaken.count(False)),
+            _bad(good.count(None)),
+        ),
+    )
+
+
+def _bad(number: int) -> Cell:
+    return Cell(number=number, is_bad=number > 0)
+
+
+class Landing:
+    """The page and its style sheet, both from the package."""
+
+    def __init__(self) -> None:
+        pages = files("exporter.web") / "pages"
+        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+        self._page = environment.from_string((pages / "landing.html").read_text("utf-8"))
+        self._style = (pages / "style.css").read_text("utf-8")
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Answer with the page."""
+        service = request.app[SERVICE]
+        text = self._page.render(
+            version=__version__,
+            started_at=rfc3339(service.started_at.replace(microsecond=0)),
+            readiness=service.readiness,
+            counts=[{"name": name} for name in _COLUMNS],
+            rows=rows_of(service.snapshot().targets),
+            links=[{"path": path, "about": about} for path, about in _LINKS],
+        )
+        headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+        return web.Response(text=text, content_type="text/html", headers=headers)
+
+    async def style(self, _request: web.Request) -> web.Response:
+        """Answer with the style sheet."""
+        return web.Response(text=self._style, content_type="text/css")

@@ -1,0 +1,175 @@
+"""The HTTP server: routes, credentials, TLS, and its life from listening to the last answer."""
+
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from exporter.clock import Clock, every
+from exporter.errors import ConfigError, Fault
+from exporter.web import api, control, scrape
+from exporter.web.access import Access, Credentials
+from exporter.web.auth import Passwords
+from exporter.web.guard import Guard
+from exporter.web.landing import Landing
+from exporter.web.listener import Bound, Listener
+from exporter.web.options import ListenAddress, Options
+from exporter.web.probe_endpoint import ProbeEndpoint
+from exporter.web.service import SERVICE, Service
+from exporter.web.tls import state_of_files, tls_context
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 1 << 20
+# Prometheus asks every minute by default; a connection that is idle for longer is closed
+_KEEPALIVE_S = 130.0
+# Given once to requests under way, and once more after they are cancelled
+_GRACE_S = 1.0
+_CERTIFICATE_CHECK_S = 30.0
+
+Route = tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
+"""Method, path and handler of an endpoint that checks its own credential."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Everything of a configuration that can fail, done."""
+
+    options: Options
+    bound: Bound
+    tls: ssl.SSLContext | None
+    credentials: Credentials
+
+
+class Server:
+    """Serves the pages of one service.
+
+    Args:
+        further: Endpoints of other parts; each checks its own credential.
+    """
+
+    def __init__(self, service: Service, clock: Clock, *, further: Iterable[Route] = ()) -> None:
+        self._clock = clock
+        self._access = Access()
+        self._guard = Guard()
+        self._runner = web.AppRunner(
+            self._make_app(service, further),
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=_GRACE_S,
+            keepalive_timeout=_KEEPALIVE_S,
+        )
+        self._listener: Listener | None = None
+        self._in_force: Prepared | None = None
+        self._files: object = None
+
+    def _make_app(self, service: Service, further: Iterable[Route]) -> web.Application:
+        app = web.Application(
+            client_max_size=MAX_BODY_BYTES,
+            middlewares=[self._guard.middleware, self._access.middleware],
+        )
+        app[SERVICE] = service
+        landing = Landing()
+        app.router.add_get("/", landing.page)
+        app.router.add_get("/style.css", landing.style)
+        app.router.add_get("/metrics", scrape.metrics)
+        app.router.add_get("/probe", ProbeEndpoint(self._clock).handle)
+        app.router.add_get("/api/v1/targets", api.targets)
+        app.router.add_get("/api/v1/openapi.json", api.openapi)
+        app.router.add_get("/-/healthy", control.healthy)
+        app.router.add_get("/-/ready", control.ready)
+        app.router.add_post("/-/reload", control.reload)
+        for method, path, handler in further:
+            app.router.add_route(method, path, handler)
+            self._access.leave_to_handler(path)
+        app.on_response_prepare.append(_add_headers)
+        return app
+
+    @asynccontextmanager
+    async def listening(self, address: ListenAddress, options: Options) -> AsyncIterator[str]:
+        """Listen and answer until the context ends; yield the base URL.
+
+        Raises:
+            ConfigError: address or files cannot be used.
+        """
+        await self._runner.setup()
+        assert self._runner.server is not None  # noqa: S101 - setup has made it
+        self._listener = Listener(self._guard.protocols_of(self._runner.server))
+        try:
+            prepared = self.prepare(address, options)
+            await self.use(prepared)
+            yield _url(prepared)
+        finally:
+            self._listener.close()
+            await self._runner.cleanup()
+
+    def prepare(self, address: ListenAddress, options: Options) -> Prepared:
+        """Do all that can fail; nothing changes for anybody yet.
+
+        Raises:
+            ConfigError: address or files cannot be used.
+        """
+        assert self._listener is not None  # noqa: S101 - only while listening
+        tls = tls_context(options)
+        credentials = _credentials(options)
+        return Prepared(
+            options=options,
+            bound=self._listener.bind(address),
+            tls=tls,
+            credentials=credentials,
+        )
+
+    async def use(self, prepared: Prepared) -> None:
+        """Answer new connections as ``prepared`` says."""
+        assert self._listener is not None  # noqa: S101 - only while listening
+        self._files = state_of_files(prepared.options)
+        self._access.credentials = prepared.credentials
+        before, self._in_force = self._in_force, prepared
+        if before is None or before.bound is not prepared.bound or before.tls or prepared.tls:
+            await self._listener.accept(prepared.bound, prepared.tls)
+
+    async def run(self) -> None:
+        """Look after the certificate files until cancelled."""
+        await every(_CERTIFICATE_CHECK_S, self.follow_files, self._clock)
+
+    async def follow_files(self) -> None:
+        """Take up renewed certificate files; ones that cannot be used change nothing."""
+        current = self._in_force
+        if current is None or state_of_files(current.options) == self._files:
+            return
+        self._files = state_of_files(current.options)
+        try:
+            await self.use(self.prepare(current.bound.address, current.options))
+        except ConfigError as exc:
+            log.warning("the certificate files changed and cannot be used: %s", exc)
+        else:
+            log.info("the certificate files changed; new connections use them")
+
+
+def _credentials(options: Options) -> Credentials:
+    token = b""
+    if options.token_file is not None:
+        try:
+            token = options.token_file.read_bytes().strip()
+        except OSError as exc:
+            message = f"{options.token_file} cannot be read: {exc.strerror}"
+            raise ConfigError([Fault(place="web.token_file", message=message)]) from exc
+    return Credentials(
+        passwords=Passwords(options.users),
+        token=token,
+        has_client_ca=options.client_ca_file is not None,
+    )
+
+
+def _url(prepared: Prepared) -> str:
+    host = prepared.bound.address.host or "localhost"
+    scheme = "https" if prepared.tls else "http"
+    return f"{scheme}://{ListenAddress(host=host, port=prepared.bound.port)}"
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "fleet-tls-exporter"
+    response.headers["X-Content-Type-Options"] = "nosniff"
