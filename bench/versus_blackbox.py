@@ -71,7 +71,7 @@ http {{
   server {{
 {listens}
     ssl_certificate {folder}/chain.pem; ssl_certificate_key {folder}/key.pem;
-    ssl_session_tickets off; ssl_session_cache off; return 204;
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets off; ssl_session_cache off; return 204;
   }}
 }}
 """
