@@ -204,6 +204,21 @@ def anchor_lines(stores: Mapping[str, TrustStore]) -> str:
     )
 
 
+def _is_same_outcome(old: TargetState, new: TargetState) -> bool:
+    was, look = old.observation, new.observation
+    if was is None or look is None:
+        return was is look and old.target is new.target
+    return (
+        was.handshake == look.handshake
+        and was.cipher == look.cipher
+        and was.tls_version == look.tls_version
+        and old.missed_looks == new.missed_looks
+        and old.is_overdue == new.is_overdue
+        and old.verdicts is new.verdicts
+        and old.target is new.target
+    )
+
+
 GROUPS = (
     Group(
         is_same=lambda old, new: old.target is new.target,
@@ -220,17 +235,21 @@ GROUPS = (
         is_same=lambda old, new: (
             old.observation is new.observation
             and old.is_overdue == new.is_overdue
-            and old.verdicts is new.verdicts
             and old.target is new.target
         ),
         families=(
-            ("fleet_tls_probe_success", _success),
-            ("fleet_tls_probe_handshake_success", _handshake),
             ("fleet_tls_certificate_observed_timestamp_seconds", _observed),
             ("fleet_tls_probe_last_attempt_timestamp_seconds", _last_attempt),
             ("fleet_tls_probe_last_handshake_timestamp_seconds", _last_handshake),
             ("fleet_tls_probe_attempts_total", _attempts),
             ("fleet_tls_probe_duration_seconds", _durations),
+        ),
+    ),
+    Group(
+        is_same=_is_same_outcome,
+        families=(
+            ("fleet_tls_probe_success", _success),
+            ("fleet_tls_probe_handshake_success", _handshake),
             ("fleet_tls_session_info", _session),
         ),
     ),

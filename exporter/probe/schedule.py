@@ -34,6 +34,7 @@ class ScheduleStats:
         look_count: Looks begun.
         error_count: Looks that raised or never came back: a bug of ours.
         pace_counts: Targets by pace.
+        longest_live_wait_s: Of those that are due and wait, by the same two kinds.
     """
 
     live_lag: Lag = field(default_factory=Lag)
@@ -43,7 +44,8 @@ class ScheduleStats:
     pace_counts: Counter[Pace] = field(default_factory=Counter)
     running_count: int = 0
     waiting_count: int = 0
-    longest_wait_s: float = 0.0
+    longest_live_wait_s: float = 0.0
+    longest_suspect_wait_s: float = 0.0
 
 
 class Scheduler:
@@ -72,11 +74,15 @@ class Scheduler:
     def stats(self) -> ScheduleStats:
         """The counters, with what runs and waits at this moment."""
         now_s = self._now_s()
-        waits = [now_s - entry.due_s for entry in self._queues.waiting() if not entry.is_gone]
-        self._stats.running_count = self._queues.running_count
-        self._stats.waiting_count = len(waits)
-        self._stats.longest_wait_s = max(waits, default=0.0)
-        return self._stats
+        waiting = [entry for entry in self._queues.waiting() if not entry.is_gone]
+        live = (now_s - entry.due_s for entry in waiting if not entry.is_suspect)
+        suspect = (now_s - entry.due_s for entry in waiting if entry.is_suspect)
+        stats = self._stats
+        stats.running_count = self._queues.running_count
+        stats.waiting_count = len(waiting)
+        stats.longest_live_wait_s = max(live, default=0.0)
+        stats.longest_suspect_wait_s = max(suspect, default=0.0)
+        return stats
 
     @property
     def paces(self) -> Paces:
