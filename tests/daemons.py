@@ -42,13 +42,21 @@ def wait_until(condition: Callable[[], bool], *, within_s: float = 10.0, what: s
 
 def is_listening(port: int) -> bool:
     """Whether somebody accepts TCP connections on ``port``, by the kernel's own table."""
+    return "0A" in _states_at(port)  # TCP_LISTEN
+
+
+def is_idle(port: int) -> bool:
+    """Whether the server at ``port`` has closed all its connections."""
+    # what is left may be the listener, or in TIME_WAIT: include/net/tcp_states.h
+    return _states_at(port) <= {"0A", "06"}
+
+
+def _states_at(port: int) -> set[str]:
+    """The states of all TCP sockets whose own port is ``port``."""
     wanted = f":{port:04X}"
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[1].endswith(wanted):  # TCP_LISTEN
-                return True
-    return False
+    tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
+    rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
+    return {fields[3] for fields in rows if fields[1].endswith(wanted)}
 
 
 def need(program: str) -> str:

@@ -45,7 +45,6 @@ class Conversation:
         self._max_bytes = max_bytes
         self._unsent = b""
         self._send_error: OSError | None = None
-        self._is_accepted = False
         self._is_over = False
 
     async def shake_hands(self) -> None:
@@ -74,25 +73,24 @@ class Conversation:
             LookFailed: the other side refused us after all.
         """
         linger_s = _LINGER_S
-        # up to TLS 1.2 the server's Finished comes last, and with it its consent
-        self._is_accepted = self._session.version != "TLSv1.3"
         if self._session.certificate_requested:
             await self._send(self._unsent)
             self._unsent = b""
             await self._await_refusal(
                 min(phase_s, max(_REFUSAL_MIN_S, _REFUSAL_FACTOR * handshake_s))
             )
-            linger_s = _LINGER_S if self._is_accepted else phase_s
+            linger_s = _LINGER_S if self._session.is_accepted else phase_s
         if not self._is_over:
             await self._part(min(phase_s, linger_s))
 
     async def _await_refusal(self, patience_s: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + patience_s
+        self._take_in()  # what came together with the last of the handshake
         try:
             async with asyncio.timeout_at(end) as patience:
                 while not self._is_over:
-                    if self._is_accepted:
+                    if self._session.is_accepted:
                         patience.reschedule(min(end, loop.time() + _SETTLE_S))
                     await self._hear_answer()
         except TimeoutError:
@@ -105,17 +103,20 @@ class Conversation:
         except OSError as exc:
             self._note_closing(exc, was_announced=False)
             return
-        if not data:
+        if data:
+            self._session.receive(data)
+            self._take_in()
+        else:
             self._note_closing(None, was_announced=False)
-            return
-        self._session.receive(data)
+
+    def _take_in(self) -> None:
         match self._session.read():
             case Step.FAILED:
                 raise LookFailed(self._told_by_library())
             case Step.CLOSED:
                 self._note_closing(None, was_announced=True)
             case _:
-                self._is_accepted = True  # tickets, or even data: sent after the verdict on us
+                pass  # tickets or data; the session knows what they mean
 
     def _note_closing(self, error: OSError | None, *, was_announced: bool) -> None:
         """The other side closed before we did: a refusal, unless it had accepted us.
@@ -124,7 +125,7 @@ class Conversation:
         by a rule above TLS (nginx's stream module with ``ssl_verify_client on``).
         """
         progress = self.progress
-        if not self._is_accepted or (was_announced and progress.owes_certificate):
+        if not self._session.is_accepted or (was_announced and progress.owes_certificate):
             raise LookFailed(explain_close(progress, error=error))
         self._is_over = True
 

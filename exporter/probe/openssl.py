@@ -1,11 +1,12 @@
 """A TLS client without a socket: bytes in, bytes out, and what was learned.
 
-The one module of the package that touches pyOpenSSL's private ``_lib``, for four things that the
+The one module of the package that touches pyOpenSSL's private ``_lib``, for five things that the
 public API (26.4; the lock file pins it) does not give:
 
 - the list of key exchange groups (``Context.set_tmp_ecdh`` takes one only);
 - errors by number: the public API tells texts, which change between OpenSSL's versions;
 - whether a CertificateRequest came: the certificate callback is asked exactly then;
+- whether a session ticket came (TLS 1.3: the server's consent);
 - the chain as DER and the stapled OCSP answer without an object or a Python callback each.
 """
 
@@ -127,6 +128,7 @@ class Session:
         self._ssl: Any = self._connection._ssl  # noqa: SLF001 - see the module's docstring
         self._inward: Any = self._connection._into_ssl  # noqa: SLF001 - likewise
         self._outward: Any = self._connection._from_ssl  # noqa: SLF001 - likewise
+        self._has_data = False
         self.certificate_requested = False
         self.error: TlsError | None = None
 
@@ -157,8 +159,20 @@ class Session:
         """
         lib.ERR_clear_error()
         while (result := lib.SSL_read(self._ssl, _SCRATCH, _SCRATCH_BYTES)) > 0:
-            pass
+            self._has_data = True
         return self._step(result)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the server showed that it accepts our answer to its CertificateRequest.
+
+        Up to TLS 1.2 by its Finished, which comes last. In TLS 1.3 by what it sends after
+        our Finished: data, or a ticket (RFC 8446, 4.6.1): only that gives a session its secret.
+        """
+        if self._has_data or self.version != "TLSv1.3":
+            return True
+        session = lib.SSL_get_session(self._ssl)
+        return bool(lib.SSL_SESSION_get_master_key(session, ffi.NULL, 0) > 0)
 
     def close(self) -> None:
         """Put a close_notify into ``outgoing``; only after a finished handshake."""
