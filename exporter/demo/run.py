@@ -1,6 +1,7 @@
 """Runs the demo: a fleet on loopback, the service that watches it, until a signal comes."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from exporter.demo.screen import Whereabouts, as_json, greeting, summary
 from exporter.demo.stage import Stage
 from exporter.demo.watch import DemoError, wait_for_looks
 from exporter.demo.workspace import workspace
-from exporter.errors import ConfigError, Fault
+from exporter.errors import ConfigError, ExporterError, Fault
 
 # Seconds within which everything has been seen to work; more is a fault, and said so
 _READY_S = 60.0
@@ -53,15 +54,31 @@ async def run_demo(options: DemoOptions, service: Service, *, say: Say, clock: C
         layout = Layout(directory)
         with Stage(layout, clock, device_count=options.devices) as stage:
             stage.write_config(f"{_HOST}:{options.port}")
-            try:
+            url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            with _first_error():
                 async with asyncio.TaskGroup() as tasks:
-                    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
                     tasks.create_task(stage.run())
                     tasks.create_task(service(layout.config, listening=url.set_result))
                     tasks.create_task(_show(options, stage, layout, url, say=say, clock=clock))
                     tasks.create_task(_end_when(stopped))
-            except* _Stopped:
-                pass
+
+
+@contextmanager
+def _first_error() -> Iterator[None]:
+    """Let a stop pass as the good end it is, and of a group's errors show the one to act on."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        told = group.subgroup(ExporterError)
+        _, rest = group.split(_Stopped)
+        if told is None and rest is None:
+            return
+        if told is None:
+            raise
+        error: BaseException = told
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
 
 
 async def _end_when(stopped: asyncio.Event) -> None:
@@ -90,7 +107,7 @@ def _check_port(port: int) -> None:
     except OSError as error:
         fault = Fault(
             place="--port",
-            message=f"{_HOST}:{port} cannot be used ({error.strerror}); "
+            message=f"{_HOST}:{port} cannot be used ({os.strerror(error.errno or 0)}); "
             "name another one, or 0 for any that is free",
         )
         raise ConfigError([fault]) from error
@@ -112,7 +129,7 @@ async def _show(
             await _prove(options, stage, base, clock)
     except TimeoutError as error:
         raise DemoError(
-            f"the fleet was not up within {_READY_S:.0f} s: "
+            f"the fleet was not up within {_READY_S:g} s: "
             f"{summary(stage.contacts, options.devices)}; see {layout.gateway_log}"
         ) from error
     found = Whereabouts(
@@ -138,7 +155,7 @@ async def _prove(options: DemoOptions, stage: Stage, base: str, clock: Clock) ->
     await wait_for_looks(base, [GATEWAY, *listening], since=start, clock=clock)
     if options.break_ is not None:
         since = stage.break_gateway(options.break_)
-        await stage.all_contacts(lambda contact: contact.at > since)
+        await stage.all_contacts(lambda one: one.at > since and one.refusal is not None)
         await wait_for_looks(base, [GATEWAY], since=since, clock=clock)
 
 
