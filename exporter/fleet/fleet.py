@@ -1,6 +1,6 @@
 """The fleet's state: what each look changes, and what time changes without a look."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -9,6 +9,7 @@ from typing import Protocol
 from exporter.anchors import TrustStore
 from exporter.certificates import Certificate
 from exporter.clock import Clock, every
+from exporter.fleet.changes import after_look, is_kept, taken_over
 from exporter.fleet.due import Due
 from exporter.fleet.model import (
     MISSED_LOOKS,
@@ -19,8 +20,8 @@ from exporter.fleet.model import (
     TargetState,
 )
 from exporter.fleet.predictions import Predictions
-from exporter.observations import Observation, Reason
-from exporter.targets.model import Inventory, Target
+from exporter.observations import Observation
+from exporter.targets.model import Inventory
 from exporter.verdicts.model import Verdict
 
 _BATCH = 50
@@ -134,11 +135,11 @@ class Fleet:
         for store in self._stores.values():
             self._judge.learn(store.anchors)
         old = self._states
-        kept = {name for name, target in inventory.targets.items() if _is_kept(old, target)}
+        kept = {name for name, target in inventory.targets.items() if is_kept(old, target)}
         self._predictions.use(inventory.targets.values(), self._stores, kept_gateways=kept)
         told = self._predictions.by_device()
         self._states = {
-            name: _taken_over(old[name], target, steady, told.get(name))
+            name: taken_over(old[name], target, steady, told.get(name))
             if name in kept
             else TargetState(target=target, acceptance=told.get(name))
             for name, target in inventory.targets.items()
@@ -163,7 +164,7 @@ class Fleet:
             self.stats.ignored_count += 1
             return None
         self.stats.observation_count += 1
-        seen = _after_look(state, observation, self._clock.monotonic())
+        seen = after_look(state, observation, self._clock.monotonic())
         if seen.chain is not state.chain:
             self._judge.learn(seen.chain[1:])
         self._settle(seen)
@@ -259,58 +260,3 @@ class Fleet:
         self._snapshot = None
         for watcher in self._watchers:
             watcher.target_changed(state)
-
-
-def _is_kept(states: Mapping[str, TargetState], target: Target) -> bool:
-    old = states.get(target.name)
-    return old is not None and _endpoint(old.target) == _endpoint(target)
-
-
-def _endpoint(target: Target) -> tuple[object, ...]:
-    return target.host, target.port, target.protocol, target.server_name
-
-
-def _taken_over(
-    old: TargetState, target: Target, steady: Collection[str], told: Acceptance | None
-) -> TargetState:
-    """Return the state to go on with after a reload; ``steady`` stores are as they were."""
-    kept: Mapping[str, Verdict] = {
-        name: verdict
-        for name, verdict in old.verdicts.items()
-        if name in steady and name in target.trust_stores
-    }
-    if len(kept) == len(old.verdicts):
-        if old.target is target and old.acceptance is told:
-            return old
-        kept = old.verdicts
-    return replace(old, target=target, acceptance=told, verdicts=kept)
-
-
-def _after_look(state: TargetState, observation: Observation, at_s: float) -> TargetState:
-    """Return the state after a look; verdicts are still those of before."""
-    at = observation.observed_at
-    chain, chain_observed_at = state.chain, state.chain_observed_at
-    if observation.chain:
-        # the same object while it is the same chain: others tell by that whether it changed
-        chain = chain if observation.chain == chain else observation.chain
-        chain_observed_at = at
-    failures, failing_since = state.failure_counts, None
-    if not observation.handshake:
-        reason = observation.reason or Reason.OTHER
-        failures = MappingProxyType({**failures, reason: failures.get(reason, 0) + 1})
-        failing_since = state.failing_since or at
-    return TargetState(
-        target=state.target,
-        observation=observation,
-        chain=chain,
-        chain_observed_at=chain_observed_at,
-        last_handshake_at=at if observation.handshake else state.last_handshake_at,
-        attempt_count=state.attempt_count + 1,
-        failure_counts=failures,
-        failing_since=failing_since,
-        missed_looks=0 if observation.chain else state.missed_looks + 1,
-        looked_at_s=at_s,
-        is_overdue=False,
-        verdicts=state.verdicts,
-        acceptance=state.acceptance,
-    )
