@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the models: ``python -m exporter.config.document``."""
+"""Writes docs/configuration.md from the models: ``python -m exporter.config.document FILE``."""
 
 import sys
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _INTRODUCTION = """\
 
 One YAML file, given by `--config`. `fleet-tls-exporter check-config FILE` tells all its
 faults, each with its line, and shows the values in force. This page is written from the
-program's own models: `python -m exporter.config.document`.
+program's own models: `python -m exporter.config.document FILE`.
 
 - Everything but `targets` has a default. Unknown keys are refused.
 - Durations are written as in Prometheus: `30s`, `5m`, `1h30m`, `14d`.
@@ -234,5 +234,6 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
     return bare if isinstance(bare, type) and issubclass(bare, BaseModel) else None
 
 
-if __name__ == "__main__":
-    sys.stdout.write(document())
+if __name__ == "__main__":  # pragma: no cover - a test compares document() with the page
+    page = document()  # first, so that a fault in a model leaves the old page as it is
+    Path(sys.argv[1]).write_text(page, encoding="utf-8")

@@ -56,8 +56,6 @@ def draft_of(data: Mapping[str, object]) -> tuple[Draft | None, list[Finding]]:
     else:
         return Draft(config=config, indexes=indexes, names=names), []
     faulty = [path for path, _ in findings]
-    if () in faulty:
-        return None, findings
     sound, indexes = _without_faulty(data, faulty)
     try:
         config = _validated(sound)
@@ -101,7 +99,7 @@ def _without_faulty(
                 bad_items[path].add(index)
                 break
         else:
-            bad_keys.add(place[:2] if place[0] == "targets" else place[:1])
+            bad_keys.add(place[:2] if place[:1] == ("targets",) else place[:1])
     sound = {key: value for key, value in data.items() if (key,) not in bad_keys}
     targets = sound.get("targets")
     sound["targets"] = {

@@ -48,7 +48,8 @@ def _needed(draft: Draft) -> Iterator[tuple[Path, FilePath | None, bool]]:
     config = draft.config
     for key in ("cert_file", "client_ca_file"):
         yield ("web", key), getattr(config.web, key), True
-    yield ("web", "key_file"), config.web.key_file, False
+    for key in ("key_file", "token_file"):
+        yield ("web", key), getattr(config.web, key), False
     yield ("web", "token_file"), config.web.token_file, False
     yield ("probe", "client_cert_file"), config.probe.client_cert_file, True
     yield ("probe", "client_key_file"), config.probe.client_key_file, False

@@ -124,10 +124,8 @@ def _keys_at(model: type[BaseModel], path: Path) -> Iterable[str]:
     current: object = model
     for step in path:
         current = _inside(bare_type(current), step)
-    found = bare_type(current)
-    if isinstance(found, type) and issubclass(found, BaseModel):
-        return found.model_fields
-    return ()
+    fields: Mapping[str, object] = getattr(bare_type(current), "model_fields", {})
+    return fields
 
 
 def _inside(annotation: object, step: str | int) -> object:

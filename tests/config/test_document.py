@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 def test_the_committed_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == document(), (
-        "run: python -m exporter.config.document > docs/configuration.md"
+        "run: python -m exporter.config.document docs/configuration.md"
     )
 
 

@@ -4,7 +4,9 @@ import socket
 from pathlib import Path
 
 import pytest
+import yaml
 
+from exporter import yaml_text
 from exporter.config import Config, check, load
 from exporter.config.draft import draft_of
 from exporter.config.load import MAX_BYTES
@@ -250,6 +252,31 @@ def test_half_a_character_is_a_fault() -> None:
 
     assert draft is None
     assert "half a character" in findings[0][1]
+
+
+def test_half_a_character_in_a_file_is_a_fault_without_libyaml_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yaml_text, "_LOADER", yaml.SafeLoader)
+
+    with pytest.raises(ConfigError, match="half a character"):
+        loaded(folder, EMPTY + 'listen: "\\ud800"\n')
+
+
+def test_discovered_entries_may_refer_to_what_the_file_names(folder: Path) -> None:
+    config = loaded(
+        folder,
+        EMPTY
+        + "trust_stores: [{name: a, file: anchors/ca.pem}]\n"
+        + "device_classes: [{name: sensor}]\n"
+        + "management_apis: [{name: m, url: 'http://m.example'}]\n",
+    )
+
+    assert list(config.known.trust_stores) == ["a"]
+    assert list(config.known.device_classes) == ["sensor"]
+    assert list(config.known.management_apis) == ["m"]
+    assert list(config.known.protocols) == ["tls"]
+    assert "smtp" in config.known.later_protocols
 
 
 def test_a_fault_in_one_item_does_not_hide_one_in_another(folder: Path) -> None:
