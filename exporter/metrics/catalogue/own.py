@@ -55,7 +55,7 @@ _SCRAPE = (
         name=f"{_OWN}series_left_out_total",
         kind=Kind.COUNTER,
         help="Series left out because of the budget, added up over whole scrapes.",
-        notes="The families further down on this page are left out first.",
+        notes="Which go first is said at the top of this page.",
         examples=(("over budget", "increase(fleet_tls_exporter_series_left_out_total[15m]) > 0"),),
     ),
     _metric(

@@ -171,7 +171,7 @@ _DATES = (
     ),
 )
 
-_REST = (
+DETAILS = (
     _metric(
         name=f"{PREFIX}probe_attempts_total",
         kind=Kind.COUNTER,
@@ -235,4 +235,4 @@ _REST = (
     ),
 )  # fmt: skip
 
-TARGETS = (*_PROBES, *_DATES, *_REST)
+TARGETS = (*_PROBES, *_DATES)
