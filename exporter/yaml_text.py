@@ -1,7 +1,7 @@
 """YAML as plain data with the line of every node, bounded against hostile input."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -43,6 +43,10 @@ class Lines:
                 break
             node = below
         return node.line
+
+
+# Shared by all scalars, which are most nodes; never written to
+_NOTHING_INSIDE: dict[str | int, Lines] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,17 +130,17 @@ def parse_yaml(text: str, name: str, *, plain: Plain = typed) -> YamlDocument:
     """
     builder = _Builder(name, plain)
     try:
-        for event in _events(text):
-            builder.take(event)
+        loader = _LOADER(text)
+        try:
+            while builder.take(loader.get_event()):
+                pass
+        finally:
+            loader.dispose()
     except yaml.YAMLError as exc:
         raise ConfigError([*builder.faults, _syntax_fault(exc, text, name)]) from exc
     if builder.faults:
         raise ConfigError(builder.faults)
     return YamlDocument(data=builder.data, lines=builder.lines)
-
-
-def _events(text: str) -> Iterator[Any]:
-    return iter(yaml.parse(text, Loader=_LOADER))
 
 
 def _syntax_fault(exc: yaml.YAMLError, text: str, name: str) -> Fault:
@@ -187,21 +191,22 @@ class _Builder:
         self.data: object = None
         self.lines = Lines(1)
         self.faults: list[Fault] = []
+        self._handlers: Mapping[type, Callable[[Any], None]] = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.MappingStartEvent: self._start,
+            yaml.SequenceStartEvent: self._start,
+            yaml.MappingEndEvent: self._end,
+            yaml.SequenceEndEvent: self._end,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._document,
+        }
 
-    def take(self, event: Any) -> None:
-        match event:
-            case yaml.ScalarEvent():
-                self._scalar(event)
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                self._start(event)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                self._end()
-            case yaml.AliasEvent():
-                self._alias(event)
-            case yaml.DocumentStartEvent():
-                self._document(event)
-            case _:
-                pass  # start and end of the stream, end of a document
+    def take(self, event: Any) -> bool:
+        """Take one event; return whether more will come."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+        return not isinstance(event, yaml.StreamEndEvent)
 
     def _stop(self, line: int, message: str) -> ConfigError:
         return ConfigError([*self.faults, Fault(place=f"{self._name}:{line}", message=message)])
@@ -231,7 +236,7 @@ class _Builder:
             value = self._plain(event.value)
         weight = NODE_WEIGHT + len(event.value)
         self._grow(weight, line)
-        self._add(value, Lines(line), weight, event.anchor)
+        self._add(value, Lines(line, _NOTHING_INSIDE), weight, event.anchor)
 
     def _key(self, frame: _Frame, event: Any, line: int) -> None:
         weight = NODE_WEIGHT + len(event.value)
@@ -264,7 +269,7 @@ class _Builder:
             self._anchors[event.anchor] = None  # open: an alias to it would never end
         self._open.append(_Frame(value, Lines(line), event.anchor))
 
-    def _end(self) -> None:
+    def _end(self, _event: Any) -> None:
         frame = self._open.pop()
         if isinstance(frame.value, dict):
             for value, lines in frame.merged:
@@ -314,7 +319,8 @@ class _Builder:
             frame.merged.append((value, lines))
             return
         mapping[key] = value
-        frame.lines.inside[key] = Lines(frame.key_line, lines.inside)
+        lines.line = frame.key_line
+        frame.lines.inside[key] = lines
 
     def _merge(
         self, frame: _Frame, mapping: dict[str, object], value: object, lines: Lines
