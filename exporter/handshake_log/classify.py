@@ -1,18 +1,19 @@
 """Says what one log line tells about a handshake; pure, each line by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 
 import re2
 
 from exporter.handshake_log.formats import FORMATS
-from exporter.handshake_log.message import Reading
+from exporter.handshake_log.message import Format, Message, Reading
 from exporter.handshake_log.peers import peer_in
 from exporter.handshake_log.vocabulary import Heard, hear
 from exporter.handshake_log.wrappers import DEFAULT_MESSAGE_KEYS, unwrap
-from exporter.observations import HandshakeRecord, Reason
+from exporter.observations import HandshakeRecord
 
 MAX_LINE_BYTES = 64 << 10  # of a longer line the beginning is judged
+_MEMORY_BYTES = 32 << 20  # of the automaton; it drops its states and goes on when they are full
 
 # A line is looked at in full only when it matches: it names TLS and trouble, in either order, or
 # a number that mbedTLS prints without a word, or a format's mark. One automaton without
@@ -35,57 +36,78 @@ _ALONE = (
 )
 
 
-def _prefilter() -> "re2._Regexp":
-    marks = [mark for known in FORMATS.values() for mark in known.marks]
+def _prefilter(formats: Sequence[Format]) -> "re2._Regexp":
+    marks = [mark for known in formats for mark in known.marks]
     pattern = "|".join([rf"{_ABOUT}[^\n]*{_WRONG}", rf"{_WRONG}[^\n]*{_ABOUT}", _ALONE, *marks])
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
-    options.max_mem = 32 << 20
+    options.max_mem = _MEMORY_BYTES
     options.log_errors = False
     options.never_capture = True
-    return re2.compile(pattern.encode("ascii"), options)
+    return re2.compile(pattern.encode("utf-8"), options)
 
 
-PREFILTER = _prefilter()
+class LineReader:
+    """Reads single lines; knows every format of ``FORMATS`` and the operator's own.
 
-
-def read_line(line: bytes, message_keys: tuple[str, ...] = DEFAULT_MESSAGE_KEYS) -> Reading | None:
-    """Return what ``line`` tells; None when it tells nothing. A trailing CR and LF are dropped.
-
-    Of a line above ``MAX_LINE_BYTES`` the beginning is judged.
+    Args:
+        own: The operator's formats; they are asked before all others.
+        message_keys: Names under which JSON lines hold the message, the first that is there wins.
     """
-    line = line[: MAX_LINE_BYTES + 1].removesuffix(b"\n").removesuffix(b"\r")[:MAX_LINE_BYTES]
-    if PREFILTER.search(line) is None:
-        return None
-    message = unwrap(line, message_keys)
-    heard = hear(message.text)
-    for known in FORMATS.values():
-        reading = known.read(message, heard)
-        if reading is not None:
-            break
-    else:
-        reading = _of_anybody(message.text, message.fields, heard)
-    if reading.record is not None and reading.record.at is None and message.at is not None:
-        return replace(reading, record=replace(reading.record, at=message.at))
-    return reading if reading.record or reading.clue or reading.suspicious else None
+
+    def __init__(
+        self,
+        own: Sequence[Format] = (),
+        message_keys: tuple[str, ...] = DEFAULT_MESSAGE_KEYS,
+    ) -> None:
+        self._formats = (*own, *FORMATS.values())
+        self._message_keys = message_keys
+        self.prefilter = _prefilter(self._formats)
+
+    def read(self, line: bytes) -> Reading | None:
+        """Return what ``line`` tells; None when it tells nothing.
+
+        A newline at its end and a CR before it are dropped. Of a line above ``MAX_LINE_BYTES``
+        the beginning is judged.
+        """
+        line = line.removesuffix(b"\n")[: MAX_LINE_BYTES + 1].removesuffix(b"\r")[:MAX_LINE_BYTES]
+        if self.prefilter.search(line) is None:
+            return None
+        message = unwrap(line, self._message_keys)
+        reading = self._reading(message)
+        record = reading.record
+        if record is not None and record.at is None and message.at is not None:
+            return replace(reading, record=replace(record, at=message.at))
+        return reading if record or reading.clue or reading.suspicious else None
+
+    def _reading(self, message: Message) -> Reading:
+        heard = hear(message.text)
+        for known in self._formats:
+            reading = known.read(message, heard)
+            if reading is not None:
+                return reading
+        return _of_anybody(message, heard)
 
 
-def classify_line(line: bytes) -> HandshakeRecord | None:
-    """Return the handshake that ``line`` tells of; None when it tells of none."""
-    reading = read_line(line)
-    return None if reading is None else reading.record
-
-
-def _of_anybody(text: str, fields: Mapping[str, str], heard: Heard) -> Reading:
+def _of_anybody(message: Message, heard: Heard) -> Reading:
     """Return what the words alone say of a line whose writer no format knows."""
     if not heard.failure:
         return Reading(suspicious=heard.suspicious, writer=heard.library)
     record = HandshakeRecord(
         failure=True,
         success=False,
-        reason=heard.reason or Reason.OTHER,
+        reason=heard.reason,
         rejected_by=heard.told_by,
-        peer=peer_in(text, fields),
+        peer=peer_in(message.text, message.fields),
         writer=heard.library,
     )
     return Reading(record=record, writer=heard.library)
+
+
+READER = LineReader()
+
+
+def classify_line(line: bytes) -> HandshakeRecord | None:
+    """Return the handshake that ``line`` tells of; None when it tells of none."""
+    reading = READER.read(line)
+    return None if reading is None else reading.record

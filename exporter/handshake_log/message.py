@@ -60,9 +60,11 @@ class Reading:
         clue: What helps to attribute another line's record.
         suspicious: It speaks of a TLS error and nobody knows what it says.
         writer: The software that wrote it, as far as known.
-        thread: Lines of one handshake share it (process, thread or connection of the writer).
-        continues: The record tells more about the handshake of the line before, in the same
-            ``thread``: two records, one handshake.
+        thread: Lines of one connection share it (process, thread or connection of the writer);
+            "" for a writer that handles one at a time; None: one line tells all of a handshake.
+        step: Where one handshake gives several records, they come in one ``thread`` with rising
+            steps: a record whose step is above the last one's tells more of the same handshake,
+            any other begins a new one. 0: always a handshake of its own.
     """
 
     record: HandshakeRecord | None = None
@@ -70,7 +72,7 @@ class Reading:
     suspicious: bool = False
     writer: str | None = None
     thread: str | None = None
-    continues: bool = False
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.handshake_log.classify import MAX_LINE_BYTES, PREFILTER, read_line
+from exporter.handshake_log.classify import MAX_LINE_BYTES, READER, LineReader
 from exporter.handshake_log.message import Reading
-from exporter.handshake_log.wrappers import DEFAULT_MESSAGE_KEYS
 
 _STRETCH = MAX_LINE_BYTES + 1
 
@@ -45,11 +44,9 @@ class Scanner:
     bounded by the chunk and one line.
     """
 
-    def __init__(
-        self, *, start: int = 0, message_keys: tuple[str, ...] = DEFAULT_MESSAGE_KEYS
-    ) -> None:
+    def __init__(self, *, start: int = 0, reader: LineReader = READER) -> None:
         self.stats = ScanStats()
-        self._message_keys = message_keys
+        self._reader = reader
         self._kept = b""
         self._line_start = start
         self._skipped = 0  # bytes of the current line that were dropped behind the cut
@@ -101,11 +98,12 @@ class Scanner:
     def _whole_lines(self, chunk: bytes, begin: int, stop: int) -> Iterator[Found]:
         """Yield from the lines in ``chunk[begin:stop]``, which ends with a newline."""
         base = self._line_start - begin
+        search = self._reader.prefilter.search
         self.stats.line_count += chunk.count(b"\n", begin, stop)
         self._line_start = base + stop
         for start, end in self._stretches(chunk, begin, stop):
             at = start
-            while (found := PREFILTER.search(chunk, at, end)) is not None:
+            while (found := search(chunk, at, end)) is not None:
                 line_start = chunk.rfind(b"\n", at, found.start()) + 1 or at
                 line_end = chunk.find(b"\n", found.start(), stop)
                 line = chunk[line_start : min(line_end, line_start + _STRETCH)]
@@ -132,7 +130,7 @@ class Scanner:
             yield start, stop
 
     def _read(self, line: bytes, start: int, end: int) -> Iterator[Found]:
-        reading = read_line(line, self._message_keys)
+        reading = self._reader.read(line)
         if reading is None:
             return
         self.stats.matched_count += reading.record is not None

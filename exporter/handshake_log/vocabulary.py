@@ -87,7 +87,7 @@ def _weigh(text: str, said: dict[Kind, list[Saying]]) -> Heard:
         told_by=told_by,
         library=library,
         denied=denied,
-        suspicious=not failure and not denied and troubled,
+        suspicious=not failure and not denied and troubled and Kind.LATE not in said,
     )
 
 

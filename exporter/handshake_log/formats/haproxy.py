@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime
 
 from exporter.handshake_log.message import Format, Message, Reading
+from exporter.handshake_log.moments import utc_time_moment
 from exporter.handshake_log.vocabulary import Heard, hear
 from exporter.handshake_log.words.openssl import packed
 from exporter.handshake_log.words.x509 import REASONS as X509_REASONS
@@ -53,7 +54,6 @@ _TEXTS = {
 # CO_ER_SSL_* (include/haproxy/connection-t.h) by number, for the fc_err of httpslog: an
 # enumeration that grew only at its end. The text is what other formats print.
 _NOT_AN_ERROR = {"", "-", "0"}
-_END = re.compile(r"^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$")
 
 
 def read(message: Message, heard: Heard) -> Reading | None:
@@ -110,6 +110,9 @@ def _ours(line: re.Match[str]) -> Reading:
         told = (heard.reason, heard.told_by) if better and heard.reason else known
     if told is None and text in {"", "-", "Success"}:
         return Reading(writer="haproxy")  # an error of HTTP, after a good handshake
+    if text == "SSL handshake failure" and told == _TEXTS[text]:
+        # OpenSSL has no error of its own: the socket failed (src/ssl_sock.c, SSL_ERROR_SYSCALL).
+        told = (Reason.CONNECTION_RESET, _PEER)
     return _failed(line["peer"], *(told or (Reason.OTHER, None)))
 
 
@@ -159,7 +162,7 @@ def _succeeded(peer: str, fields: dict[str, str], at: datetime | None) -> Readin
         writer="haproxy",
         resumed={"1": True, "0": False}.get(fields.get("resumed", "")),
         at=at,
-        client_not_after=_not_after(fields.get("client_end", "")),
+        client_not_after=utc_time_moment(fields.get("client_end", "")),
         names=() if subject in _NOT_AN_ERROR else (subject,),
         server_name=None if sni in _NOT_AN_ERROR else sni,
     )
@@ -170,20 +173,6 @@ def _at(text: str) -> datetime | None:
     try:
         return datetime.fromtimestamp(int(text), UTC) if text.isdecimal() else None
     except (ValueError, OverflowError):
-        return None
-
-
-def _not_after(text: str) -> datetime | None:
-    """Return the moment of ``ssl_c_notafter``: YYMMDDhhmmss[Z], years as RFC 5280, 4.1.2.5.1."""
-    found = _END.match(text)
-    if found is None:
-        return None
-    year, month, day, hour, minute, second = (int(part) for part in found.groups())
-    try:
-        return datetime(
-            year + (2000 if year < 50 else 1900), month, day, hour, minute, second, tzinfo=UTC
-        )
-    except ValueError:
         return None
 
 

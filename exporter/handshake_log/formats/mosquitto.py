@@ -13,7 +13,7 @@ from exporter.observations import HandshakeRecord, Reason
 
 # log_timestamp_format is the operator's: a number by default, often an ISO time.
 _STAMP = r"^(?:\d{9,11}: |\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*:? )?"
-_QUEUE = re.compile(r"OpenSSL Error(?:\[(?P<index>\d+)\])?: (?P<text>.*)$")
+_QUEUE = re.compile(r"OpenSSL Error(?:\[(?P<index>\d{1,3})\])?: (?P<text>.*)$")
 _REFUSED = re.compile(r"Client connection from (?P<peer>\S+) failed: (?P<text>.*)$")
 _OPENED = re.compile(rf"{_STAMP}New connection from (?P<peer>\S+?) on port (?P<port>\d+)\.?$")
 _NAMED = re.compile(
@@ -32,10 +32,10 @@ def read(message: Message, heard: Heard) -> Reading | None:
     text = message.text
     queue = _QUEUE.search(text)
     if queue is not None and "SSL routines" in text:
-        return _failed(heard, None, continues=queue["index"] not in {None, "0"})
+        return _failed(heard, None, step=1 + int(queue["index"] or 0))
     refused = _REFUSED.search(text)
     if refused is not None:
-        return _failed(hear(refused["text"]), refused["peer"], continues=False)
+        return _failed(hear(refused["text"]), refused["peer"], step=0)
     opened = _OPENED.search(text)
     if opened is not None:
         clue = Clue(kind=ClueKind.OPENED, peer=opened["peer"], port=int(opened["port"]))
@@ -69,7 +69,7 @@ def _named(line: re.Match[str]) -> Reading:
     return Reading(record=record, clue=clue, writer="mosquitto")
 
 
-def _failed(heard: Heard, peer: str | None, *, continues: bool) -> Reading:
+def _failed(heard: Heard, peer: str | None, *, step: int) -> Reading:
     if not heard.failure:
         return Reading(suspicious=heard.suspicious, writer="mosquitto")
     record = HandshakeRecord(
@@ -80,7 +80,7 @@ def _failed(heard: Heard, peer: str | None, *, continues: bool) -> Reading:
         peer=peer,
         writer="mosquitto",
     )
-    return Reading(record=record, writer="mosquitto", continues=continues)
+    return Reading(record=record, writer="mosquitto", thread="", step=step)
 
 
 MOSQUITTO = Format(

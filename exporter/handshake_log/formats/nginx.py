@@ -7,9 +7,9 @@ that a client can choose (request line, host, referrer).
 """
 
 import re
-from datetime import UTC, datetime
 
 from exporter.handshake_log.message import NOT_ITS_BUSINESS, Format, Message, Reading
+from exporter.handshake_log.moments import asn1_moment, clf_moment
 from exporter.handshake_log.vocabulary import Heard, hear
 from exporter.observations import HandshakeRecord, Reason, ToldBy
 
@@ -25,7 +25,7 @@ _ERROR = re.compile(
 _ACCESS = re.compile(
     r"^(?P<peer>[0-9A-Fa-f.:]+|unix:) \[(?P<at>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "
     r"(?P<protocol>TLSv[\d.]+|SSLv[\d.]+|-) (?P<cipher>\S+) resumed=(?P<resumed>[r.]|-) "
-    r"status=(?P<status>\d{3}) sni=\"(?P<sni>[^\"]*)\" client=\"(?P<client>[^\"]*)\" "
+    r"status=(?P<status>\d{3}) sni=\"(?P<sni>[^\"]*)\" client=\"(?P<client>(?:[^\"\\]|\\.)*)\" "
     r"client_end=\"(?P<end>[^\"]*)\""
     r"(?: verify=\"(?P<verify>[^\"]*)\" requests=(?P<requests>\d+))?\s*$"
 )
@@ -47,8 +47,6 @@ _SYSTEM = (
     ("Connection timed out", Reason.HANDSHAKE_TIMEOUT, ToldBy.LOCAL),
     ("SSL_do_handshake() failed", Reason.OTHER, None),
 )
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_END = re.compile(r"^(\w{3}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4}) GMT$")
 
 
 def read(message: Message, heard: Heard) -> Reading | None:
@@ -79,6 +77,9 @@ def _error(text: str, number: str | None) -> Reading:
     core = _SHAKING.split(own, maxsplit=1)[0] if _SHAKING.search(own) else own
     heard = hear(core)
     reason, told_by = heard.reason, heard.told_by
+    if "client SSL certificate verify error: (21:" in core:
+        # nginx's callback goes on after error 20, so 21 is what remains of an unknown CA.
+        reason = Reason.UNKNOWN_CA
     if not heard.failure:
         if _SHAKING.search(own) is None:
             return Reading(suspicious=heard.suspicious, writer="nginx")
@@ -118,31 +119,12 @@ def _success(line: re.Match[str]) -> Reading:
         peer=line["peer"],
         writer="nginx",
         resumed={"r": True, ".": False}.get(line["resumed"]),
-        at=_at(line["at"]),
-        client_not_after=_not_after(line["end"]),
+        at=clf_moment(line["at"]),
+        client_not_after=asn1_moment(line["end"]),
         names=tuple(name for name in (line["client"],) if name not in {"", "-"}),
         server_name=line["sni"] if line["sni"] not in {"", "-"} else None,
     )
     return Reading(record=record, writer="nginx")
-
-
-def _at(text: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").astimezone(UTC)
-    except ValueError:
-        return None
-
-
-def _not_after(text: str) -> datetime | None:
-    """Return the moment of OpenSSL's ASN1_TIME_print: ``Nov  5 12:00:00 2026 GMT``."""
-    found = _END.match(text)
-    if found is None or found[1] not in _MONTHS:
-        return None
-    day, hour, minute, second, year = (int(found[group]) for group in range(2, 7))
-    try:
-        return datetime(year, _MONTHS.index(found[1]) + 1, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 NGINX = Format(

@@ -1,8 +1,9 @@
 """stunnel: src/client.c, src/ssl.c, src/verify.c; ``YYYY.MM.DD hh:mm:ss LOGn[thread]: text``.
 
 A connection is one thread number: ``Service [x] accepted connection from A:P`` (LOG5) names the
-peer, ``SSL_accept: …: error:…`` (LOG3) tells the failure, ``TLS accepted: new session negotiated``
-or ``TLS accepted: previous session reused`` (LOG6) the success.
+peer, ``CERT: Pre-verification error: …`` (LOG4) and ``SSL_accept: …: error:…`` (LOG3) tell the
+failure, ``TLS accepted: new session negotiated`` or ``previous session reused`` (LOG6)
+the success.
 """
 
 import re
@@ -19,20 +20,18 @@ from exporter.handshake_log.peers import peer_in
 from exporter.handshake_log.vocabulary import Heard, hear
 from exporter.observations import HandshakeRecord, Reason, ToldBy
 
-_LINE = re.compile(
-    r"(?:^|\s)(?:\d{4}\.\d\d\.\d\d \d\d:\d\d:\d\d )?LOG(?P<level>\d)\[(?P<thread>[^\]]+)\]: "
-    r"(?P<text>.*)$"
+_LINE = re.compile(r"(?:^|\s)LOG(?P<level>\d)\[(?P<thread>[^\]]+)\]: (?P<text>.*)$", re.DOTALL)
+_ACCEPTED = re.compile(
+    r"^Service \[[^\]]*\] (?:accepted|connected remote server) (?:connection "
+    r")?from (?P<peer>\S+)"
 )
-_ACCEPTED = re.compile(r"^Service \[[^\]]*\] accepted connection from (?P<peer>\S+)")
 _NEGOTIATED = re.compile(
-    r"^TLS (?P<side>accepted|connected): (?P<how>new session negotiated|previous session reused)"
+    r"^TLS (?:accepted|connected): (?P<how>new session negotiated|previous "
+    r"session reused)"
 )
-_TIMED_OUT = re.compile(
-    r"^(?:TLS socket|SSL_\w+|TLSaccept|\w*init_ssl\w*).*TIMEOUT|: (?:s_poll_wait: )?TIMEOUTbusy "
-    r"exceeded|TIMEOUTbusy"
-)
-# Behind the error of SSL_accept: what stands on one line alone follows from it.
-_FOLLOWS = re.compile(r"^(?:Connection (?:reset|closed)|error queue: )")
+# s_poll_wait() of ssl_start(): what ran out is the time for the handshake.
+_TIMED_OUT = re.compile(r"^ssl_start: .*TIMEOUTbusy")
+_STEPS = (("CERT: ", 1), ("SSL_", 2), ("ssl_start: ", 2), ("error queue: ", 3))
 
 
 def read(message: Message, _heard: Heard) -> Reading | None:
@@ -50,35 +49,38 @@ def read(message: Message, _heard: Heard) -> Reading | None:
         resumed = negotiated["how"].startswith("previous")
         record = HandshakeRecord(failure=False, success=True, writer="stunnel", resumed=resumed)
         return Reading(record=record, writer="stunnel", thread=thread)
-    if line["level"] == "7" or (line["level"] == "6" and "error" not in text.lower()):
+    if _TIMED_OUT.match(text) is not None:
+        return _failed(
+            message,
+            text,
+            thread,
+            Heard(failure=True, reason=Reason.HANDSHAKE_TIMEOUT, told_by=ToldBy.LOCAL),
+        )
+    if line["level"] in {"6", "7"}:
         return NOT_ITS_BUSINESS
-    return _failed(message, text, thread)
+    return _failed(message, text, thread, hear(text))
 
 
-def _failed(message: Message, text: str, thread: str) -> Reading:
-    heard = hear(text)
-    reason, told_by = heard.reason, heard.told_by
-    if _TIMED_OUT.search(text) is not None:
-        reason, told_by = Reason.HANDSHAKE_TIMEOUT, ToldBy.LOCAL
-    elif not heard.failure:
+def _failed(message: Message, text: str, thread: str, heard: Heard) -> Reading:
+    if not heard.failure:
         return Reading(suspicious=heard.suspicious, writer="stunnel", thread=thread)
     record = HandshakeRecord(
         failure=True,
         success=False,
-        reason=reason,
-        rejected_by=told_by,
+        reason=heard.reason,
+        rejected_by=heard.told_by,
         peer=peer_in(text, message.fields),
         writer="stunnel",
     )
-    follows = _FOLLOWS.match(text) is not None
-    return Reading(record=record, writer="stunnel", thread=thread, continues=follows)
+    step = next((step for start, step in _STEPS if text.startswith(start)), 0)
+    return Reading(record=record, writer="stunnel", thread=thread, step=step)
 
 
 STUNNEL = Format(
     writer="stunnel",
     marks=(
-        r"LOG\d\[[^\]]+\]: (?:Service \[[^\]]*\] accepted|TLS (?:accepted|connected): |"
-        r".*TIMEOUTbusy)",
+        r"LOG\d\[[^\]\n]+\]: (?:Service \[[^\]\n]*\] accepted|TLS (?:accepted|connected): |"
+        r"ssl_start: )",
     ),
     read=read,
 )

@@ -180,6 +180,10 @@ SAYINGS = (
              r"gnutls_handshake\(?\)? ?(?:\w+ )?(?:failed|returned|error)",
              r"gnutls handshake failed",
              r"do_gnutls_handshake"),
+    # gnutls-serv, src/serv.c.
+    *sayings(Kind.FRAME, Reason.OTHER, None, "gnutls", r"^\s*error in handshake: .*"),
+    *sayings(Kind.LATE, None, None, "gnutls",
+             r"^\s*error: the tls connection was non properly terminated\.?"),
     *sayings(Kind.SIDE, None, _PEER, "gnutls", r"received alert \[?\d*"),
     # NSS by name (Firefox, curl, Red Hat's servers).
     *(saying

@@ -57,7 +57,8 @@ SAYINGS = (
         r"handshake",
         r"authorization_(?:failure|error)",
         # What follows from a failure that another line tells.
-        r"socket error on client*", r"^\s*at [\w.$/<>@]+\(.*", r"^\s*at .*:\d+:\d+\)",
+        r"socket error on client*", r"rejected by cert at depth*", r"^\s*at [\w.$/<>@]+\(.*",
+        r"^\s*at .*:\d+:\d+\)",
         r"^\s*file \".*\", line \d+*",
         r"^\s*\.\.\. \d+ more", r"self\._sslobj\.do_handshake\(\)",
         r"traceback \(most recent call last\)",
