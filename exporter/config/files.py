@@ -6,8 +6,10 @@ from pathlib import Path as FilePath
 from exporter.anchors import TrustStore, trust_store
 from exporter.certificates import read_pem
 from exporter.config.draft import HANDSHAKE_LOGS, TRUST_STORES, Draft
+from exporter.config.model import Config
 from exporter.config.sentences import Finding, Path
 from exporter.errors import CertificateError, ConfigError
+from exporter.probe.client_files import read_pair
 from exporter.yaml_text import read_bounded
 
 _MAX_PEM_BYTES = 8 * 2**20
@@ -37,11 +39,42 @@ def file_findings(draft: Draft) -> Iterator[Finding]:
 
     Logs and target files may appear later; those of sections not used yet are not looked at.
     """
+    faulty = set()
     for place, path, is_pem in _needed(draft):
-        if path is not None:
-            problem = _problem(path, is_pem=is_pem)
+        problem = "" if path is None else _problem(path, is_pem=is_pem)
+        if problem:
+            faulty.add(place)
+            yield place, problem
+    for place, pair in _pairs(draft.config).items():
+        if not faulty & pair.keys():
+            problem = _pair_problem(*pair.values())
             if problem:
                 yield place, problem
+
+
+def _pairs(config: Config) -> Mapping[Path, Mapping[Path, FilePath | None]]:
+    """Return certificate and key by place, each pair by the place to blame."""
+    web, probe = config.web, config.probe
+    return {
+        ("web", "key_file"): {
+            ("web", "cert_file"): web.cert_file,
+            ("web", "key_file"): web.key_file,
+        },
+        ("probe", "client_key_file"): {
+            ("probe", "client_cert_file"): probe.client_cert_file,
+            ("probe", "client_key_file"): probe.client_key_file,
+        },
+    }
+
+
+def _pair_problem(cert_file: FilePath | None, key_file: FilePath | None) -> str:
+    if cert_file is None or key_file is None:
+        return ""
+    try:
+        read_pair(cert_file, key_file)
+    except CertificateError as exc:
+        return str(exc)
+    return ""
 
 
 def _needed(draft: Draft) -> Iterator[tuple[Path, FilePath | None, bool]]:

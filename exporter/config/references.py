@@ -70,6 +70,7 @@ def reference_findings(draft: Draft, known: Known) -> Iterator[Finding]:
         yield from _taken_names(draft, path)
     yield from _class_findings(draft, known)
     yield from _gateway_findings(draft)
+    yield from _log_findings(draft)
     yield from _control_findings(draft)
 
 
@@ -117,6 +118,18 @@ def _gateway_finding(
         return
     none = "targets.static has no gateway"
     yield place, unknown("the gateway", name, gateways, none=none)
+
+
+def _log_findings(draft: Draft) -> Iterator[Finding]:
+    """Yield each log that two sources read: its lines would be counted twice."""
+    first: dict[tuple[str, object], str] = {}
+    for position, source in enumerate(draft.config.handshake_logs):
+        place = draft.place(HANDSHAKE_LOGS, position)
+        for key in ("file", "journald", "push", "stdin"):
+            value = getattr(source, key)
+            if value and first.setdefault((key, value), dotted(place)) != dotted(place):
+                owner = first[key, value]
+                yield (*place, key), f"this is read by {owner} already; each log is read once"
 
 
 def _control_findings(draft: Draft) -> Iterator[Finding]:

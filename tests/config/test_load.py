@@ -15,7 +15,7 @@ from exporter.errors import ConfigError
 from exporter.handshake_log.options import Side
 from exporter.targets.model import Role
 from exporter.web.options import ListenAddress
-from tests.pki import make_ca
+from tests.pki import make_ca, make_leaf
 
 GATEWAY = 'targets: {static: [{name: gw-1, address: "gw-1.example:8883"}]}\n'
 EMPTY = "targets: {}\n"
@@ -245,6 +245,32 @@ def test_of_very_many_faults_the_first_are_told_and_the_others_counted(tmp_path:
 
     assert len(faults) == 201
     assert faults[-1].message == "there are 1799 faults more, not shown"
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("web: {cert_file: tls.pem, key_file: tls.key}", "web.key_file"),
+        ("probe: {client_cert_file: tls.pem, client_key_file: tls.key}", "probe.client_key_file"),
+    ],
+    ids=["web", "probe"],
+)
+def test_a_certificate_and_a_key_that_do_not_fit_are_a_fault(
+    folder: Path, section: str, key: str
+) -> None:
+    ca = make_ca()
+    leaf = make_leaf(ca, "exporter.example")
+    (folder / "tls.pem").write_bytes(leaf.pem)
+    (folder / "tls.key").write_bytes(leaf.key_pem)
+    loaded(folder, EMPTY + section)
+
+    (folder / "tls.key").write_bytes(ca.key_pem)
+    _, faults = check(folder / "config.yml")
+
+    assert [str(fault) for fault in faults] == [
+        f"{folder}/config.yml:2 {key}: {folder}/tls.key does not hold the key of the first"
+        f" certificate in {folder}/tls.pem"
+    ]
 
 
 def test_half_a_character_is_a_fault() -> None:
