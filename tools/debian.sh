@@ -39,7 +39,9 @@ disable_daemons_of() {
         */systemd/system/*.service | */systemd/system/*.socket | */systemd/system/*.target | \
             */systemd/system/*.timer | */systemd/system/*.path)
             if command -v deb-systemd-helper >/dev/null; then
-                deb-systemd-helper disable "$(basename "$path")" >/dev/null 2>&1 || true
+                # It insists on being called from a package's script
+                DPKG_MAINTSCRIPT_PACKAGE=$1 deb-systemd-helper disable "$(basename "$path")" \
+                    >/dev/null 2>&1 || true
             fi
             ;;
         /etc/init.d/*)
