@@ -1,0 +1,1 @@
+"""Alert rules and dashboards as they ship; ``rules/`` and ``dashboards/`` are the source."""
