@@ -16,9 +16,9 @@ from exporter.clock import SystemClock
 from exporter.errors import CertificateError, ConfigError, Fault
 from exporter.observations import Reason
 from exporter.report import chain_report_json, outcome_of
+from exporter.text_files import read_bounded
 from exporter.verdicts.judge import judge
 from exporter.verdicts.model import Verdict
-from exporter.yaml_text import read_bounded
 
 _BAD_NEWS = 1
 _MAX_BYTES = 16 * 2**20

@@ -15,7 +15,7 @@ from exporter.targets.addresses import parse_address
 from exporter.targets.entries import Known
 from exporter.targets.groups import MAX_BYTES, Form, groups_in
 from exporter.targets.model import Dropped, Role, Target
-from exporter.yaml_text import decode, read_bounded
+from exporter.text_files import decode, read_bounded
 
 _STANDARD_INPUT = "-"
 

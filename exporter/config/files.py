@@ -10,7 +10,7 @@ from exporter.config.model import Config
 from exporter.config.sentences import Finding, Path
 from exporter.errors import CertificateError, ConfigError
 from exporter.probe.client_files import read_pair
-from exporter.yaml_text import read_bounded
+from exporter.text_files import read_bounded
 
 _MAX_PEM_BYTES = 8 * 2**20
 _MAX_SECRET_BYTES = 65_536

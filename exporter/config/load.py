@@ -12,7 +12,8 @@ from exporter.config.references import known_names, reference_findings, static_t
 from exporter.config.sentences import Finding, dotted
 from exporter.errors import ConfigError, Fault
 from exporter.probe import KNOWN_PROTOCOLS, PROBERS
-from exporter.yaml_text import YamlDocument, decode, parse_yaml, read_bounded
+from exporter.text_files import decode, read_bounded
+from exporter.yaml_text import YamlDocument, parse_yaml
 
 MAX_BYTES = 16 * 2**20
 _MAX_FAULTS = 200

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 
 from exporter.targets.addresses import parse_address, parse_network
 from exporter.targets.model import Dropped, Role, Target
-from exporter.targets.options import DeviceClass, StaticTarget
+from exporter.targets.options import DeviceClass, StaticTarget, parse_name
 from exporter.wording import listed, shown, unknown
 
 SYSTEM_STORE = "system"
 """The trust store that a target is judged by when it names none."""
 
-_MAX_NAME = 200
 _MAX_LIST = 100
 
 
@@ -152,10 +151,10 @@ def _role_of(entry: Entry) -> Role:
 
 
 def _text_problems(entry: Entry) -> Iterable[Problem]:
-    name = entry.name
-    if not name or len(name) > _MAX_NAME or not name.isprintable() or name != name.strip():
-        message = f"{shown(name)} is not a name; write 1 to {_MAX_NAME} printable characters"
-        yield Problem(key="name", message=message)
+    try:
+        parse_name(entry.name)
+    except ValueError as exc:
+        yield Problem(key="name", message=str(exc))
     for key, text in (
         ("rollout_group", entry.rollout_group),
         ("server_name", entry.server_name or ""),

@@ -22,7 +22,7 @@ from exporter.errors import ConfigError
 from exporter.targets.entries import Known
 from exporter.targets.groups import MAX_BYTES, Form, groups_in
 from exporter.targets.source import Handed, Reading, SourceState
-from exporter.yaml_text import read_bounded
+from exporter.text_files import read_bounded
 
 log = logging.getLogger(__name__)
 

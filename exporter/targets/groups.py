@@ -8,8 +8,9 @@ from enum import StrEnum
 from exporter.errors import ConfigError
 from exporter.targets.entries import Known, targets_of_group
 from exporter.targets.model import Dropped, Target
+from exporter.text_files import decode
 from exporter.wording import shown
-from exporter.yaml_text import as_text, decode, parse_yaml
+from exporter.yaml_text import as_text, parse_yaml
 
 MAX_BYTES = 64 * 2**20
 MAX_TARGETS = 250_000

@@ -16,8 +16,8 @@ from exporter.targets.entries import Known
 from exporter.targets.groups import MAX_BYTES, Form, Groups, groups_in
 from exporter.targets.options import HttpSource
 from exporter.targets.source import Handed, Reading, SourceState
+from exporter.text_files import read_bounded
 from exporter.wording import shown
-from exporter.yaml_text import read_bounded
 
 _MAX_TOKEN_BYTES = 65_536
 _MAX_REDIRECTS = 5

@@ -14,7 +14,12 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _SUFFIXES = {".json", ".yml", ".yaml"}
 
 
-def _name(text: str) -> str:
+def parse_name(text: str) -> str:
+    """Return ``text`` when it is fit for labels, logs and URLs.
+
+    Raises:
+        ValueError: with a sentence.
+    """
     if not text or len(text) > 200 or not text.isprintable() or text != text.strip():
         raise ValueError(
             f"{shown(text)} is not a name; write 1 to 200 printable characters,"
@@ -35,7 +40,7 @@ def _url_alone(value: object) -> object:
     return {"url": value} if isinstance(value, str) else value
 
 
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(parse_name)]
 """A name that is fit for labels, logs and URLs."""
 TargetFile = Annotated[Path, AfterValidator(_target_file)]
 

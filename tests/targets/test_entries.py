@@ -169,7 +169,8 @@ def test_an_endpoint_without_stores_is_judged_by_the_systems() -> None:
         ),
         (
             {"name": "\ud800"},
-            r"name: '\ud800' is not a name; write 1 to 200 printable characters",
+            r"name: '\ud800' is not a name; write 1 to 200 printable characters,"
+            " no spaces at the ends",
         ),
     ],
     ids=lambda value: ascii(value)[:30] if isinstance(value, dict) else "",
