@@ -121,6 +121,7 @@ def _is_delegate(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 
 
 def _signature_holds(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
+    """Whether ``signer`` signed it. RSA-PSS and DSA are not understood and do not hold."""
     key, signature, body = signer.public_key(), response.signature, response.tbs_response_bytes
     try:
         match key:

@@ -210,12 +210,10 @@ class Session:
 
     def chain(self, limit: int) -> list[bytes]:
         """Return the first ``limit`` certificates as sent, DER, leaf first."""
+        count = min(limit, self.chain_count)
         stack = lib.SSL_get_peer_cert_chain(self._ssl)
-        if stack == ffi.NULL:
-            return []
         bio = lib.BIO_new(lib.BIO_s_mem())
         try:
-            count = min(limit, lib.sk_X509_num(stack))
             return [_der_of(lib.sk_X509_value(stack, index), bio) for index in range(count)]
         finally:
             lib.BIO_free(bio)

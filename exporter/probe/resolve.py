@@ -46,6 +46,16 @@ class Resolver:
         self._asked: dict[tuple[str, int], asyncio.Future[_Found]] = {}
         self._lookups = _Lookups(threads)
 
+    def known(self, host: str, port: int) -> list[Address] | None:
+        """Return what can be told without asking anybody: a literal address, a kept answer."""
+        key = (host, port)
+        kept = self._answers.get(key)
+        if kept is not None and self._clock.monotonic() < kept[0]:
+            return kept[1]
+        if literal := _literal(host, port):
+            self._keep(key, math.inf, literal)
+        return literal or None
+
     async def resolve(self, host: str, port: int) -> list[Address]:
         """Return the addresses of ``host`` in the order of preference (RFC 6724), at least one.
 
@@ -53,22 +63,20 @@ class Resolver:
             OSError: the name has none, or nobody can tell.
             UnicodeError: the text is no name.
         """
+        if (known := self.known(host, port)) is not None:
+            return known
         key = (host, port)
-        kept = self._answers.get(key)
-        if kept is not None and self._clock.monotonic() < kept[0]:
-            return kept[1]
-        found: _Found = _literal(host, port)
-        until = math.inf
-        if not found:
-            found = await self._look_up(key)
-            until = self._clock.monotonic() + self._keep_s
+        found = await self._look_up(key)
         if isinstance(found, OSError):
             raise found
+        self._keep(key, self._clock.monotonic() + self._keep_s, found)
+        return found
+
+    def _keep(self, key: tuple[str, int], until: float, found: list[Address]) -> None:
         self._answers[key] = (until, found)
         self._answers.move_to_end(key)
         if len(self._answers) > self._limit:
             self._answers.popitem(last=False)
-        return found
 
     async def _look_up(self, key: tuple[str, int]) -> _Found:
         asked = self._asked.get(key)

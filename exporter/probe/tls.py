@@ -106,10 +106,12 @@ class _Look:
             self._is_done = True
 
     async def _resolve(self, resolver: Resolver) -> Sequence[Address]:
-        host, started = self._endpoint.host, self._clock.monotonic()
+        host, port, started = self._endpoint.host, self._endpoint.port, self._clock.monotonic()
         try:
-            async with asyncio.timeout(self._limits.phase_s):
-                found = await resolver.resolve(host, self._endpoint.port)
+            found = resolver.known(host, port)
+            if found is None:
+                async with asyncio.timeout(self._limits.phase_s):
+                    found = await resolver.resolve(host, port)
         except TimeoutError:
             raise LookFailed(explain_resolve(host, None)) from None
         except (OSError, UnicodeError) as exc:

@@ -32,7 +32,6 @@ class Wire:
         self._fd = self._socket.fileno()
         self._waiter: asyncio.Future[bytes] | None = None
         self._is_reading = False
-        self._is_writing = False
 
     def __enter__(self) -> Self:
         return self
@@ -102,9 +101,6 @@ class Wire:
         if self._is_reading:
             self._loop.remove_reader(self._fd)
             self._is_reading = False
-        if self._is_writing:
-            self._loop.remove_writer(self._fd)
-            self._is_writing = False
         self._socket.close()
 
     def _on_readable(self) -> None:
@@ -124,12 +120,10 @@ class Wire:
     async def _until_writable(self) -> None:
         ready = self._loop.create_future()
         self._loop.add_writer(self._fd, _wake, ready)
-        self._is_writing = True
         try:
             await ready
         finally:
             self._loop.remove_writer(self._fd)
-            self._is_writing = False
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

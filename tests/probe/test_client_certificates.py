@@ -7,7 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import x25519
 
 from exporter.clock import SystemClock
 from exporter.observations import Reason, ToldBy
@@ -18,6 +20,7 @@ from tests.listeners import (
     alerting,
     demand_client_certificate,
     listening,
+    reset,
     say_nothing,
     server_context,
 )
@@ -148,6 +151,7 @@ async def test_a_server_without_tickets_that_accepts_us_in_silence_is_good_after
     assert 0.4 < loop.time() - started < 1.8
 
 
+@pytest.mark.parametrize("how", ["closed", "reset"])
 @pytest.mark.parametrize(
     ("shown", "reason"),
     [
@@ -156,7 +160,7 @@ async def test_a_server_without_tickets_that_accepts_us_in_silence_is_good_after
     ],
 )
 async def test_a_server_that_hangs_up_instead_of_an_alert_has_refused(
-    pki: Pki, tmp_path: Path, shown: str | None, reason: Reason
+    pki: Pki, tmp_path: Path, shown: str | None, reason: Reason, how: str
 ) -> None:
     context = demanding(pki, tmp_path, ssl.TLSVersion.TLSv1_3)
     prober = new_prober(files_of(tmp_path, getattr(pki, shown)) if shown else None)
@@ -168,12 +172,15 @@ async def test_a_server_that_hangs_up_instead_of_an_alert_has_refused(
             server_writer.write(await reader.read(65_536))
             writer.write(await server_reader.read(65_536))
             await reader.read(65_536)
+            if how == "reset":
+                reset(writer)
             server_writer.close()
 
         async with listening(cut) as port:
             seen = await prober(at(port), QUICK)
 
     assert (seen.handshake, seen.reason, seen.rejected_by) == (False, reason, ToldBy.PEER)
+    assert how in seen.detail
     assert "without an alert" in seen.detail
     assert len(seen.chain) == 2
 
@@ -252,6 +259,49 @@ async def test_unusable_files_are_refused_with_a_sentence(
     assert words in files.state.problem
     assert "secret" not in files.state.problem
     assert files.state.loaded_at is None
+
+
+async def test_a_key_that_tls_cannot_use_is_refused_with_a_sentence(
+    pki: Pki, tmp_path: Path
+) -> None:
+    key = x25519.X25519PrivateKey.generate()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(pki.client_root.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(pki.client.certificate.not_valid_before_utc)
+        .not_valid_after(pki.client.certificate.not_valid_after_utc)
+        .sign(pki.client_root.key, hashes.SHA256())
+    )
+    files = files_of(tmp_path, Issued(certificate=certificate, key=key))  # type: ignore[arg-type]  # the fault
+
+    assert await files.context() is None
+    assert files.state.problem is not None
+    assert "cannot be used" in files.state.problem
+
+
+async def test_a_certificate_with_an_unknown_kind_of_key_is_refused_with_a_sentence(
+    pki: Pki, tmp_path: Path
+) -> None:
+    curve, no_curve = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f")
+    der = pki.client.der.replace(curve, no_curve)
+    files = files_of(tmp_path, pki.client)
+    (tmp_path / "client.pem").write_text(ssl.DER_cert_to_PEM_cert(der))
+
+    assert await files.context() is None
+    assert files.state.problem is not None
+    assert "its key cannot be used" in files.state.problem
+
+
+async def test_many_looks_at_once_read_changed_files_once(pki: Pki, tmp_path: Path) -> None:
+    files = files_of(tmp_path, pki.client)
+
+    contexts = await asyncio.gather(*(files.context() for _ in range(5)))
+
+    assert contexts[0] is not None
+    assert len(set(contexts)) == 1
 
 
 async def test_files_are_read_only_when_they_changed(pki: Pki, tmp_path: Path) -> None:

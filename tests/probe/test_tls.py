@@ -227,6 +227,13 @@ async def test_when_no_address_of_a_name_answers_the_first_one_tells_why(look: L
             id="garbled-tls",
         ),
         pytest.param(
+            answering(b"\x15\x03\x03\x00\x02\x01\x00"),
+            "connection_reset",
+            "peer",
+            "closed",
+            id="close-notify",
+        ),
+        pytest.param(
             answering(b"\x15\x03\x03\x00\x02\x02\x28"),
             "no_shared_cipher",
             "peer",
