@@ -43,13 +43,12 @@ class Paces:
 
     def seconds(self, pace: Pace) -> float:
         """Return the seconds between two looks at ``pace``."""
-        match pace:
-            case Pace.NORMAL:
-                return self.normal_s
-            case Pace.FAST:
-                return self.fast_s
-            case Pace.SLOW:
-                return self.slow_s
+        by_pace = {
+            Pace.NORMAL: self.normal_s,
+            Pace.FAST: self.fast_s,
+            Pace.SLOW: self.slow_s,
+        }
+        return by_pace[pace]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
