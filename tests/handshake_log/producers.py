@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from exporter.certificates import describe
 from tests import daemons
 from tests.daemons import Daemon, free_port, need
 from tests.handshake_log.snippets import snippet
@@ -45,20 +46,30 @@ class Pki:
     def key(self, name: str) -> Path:
         return self.folder / f"{name}.key"
 
+    def not_after(self, name: str) -> datetime:
+        return describe(self._der(name)).not_after
+
+    def _der(self, name: str) -> bytes:
+        return ssl.PEM_cert_to_DER_cert(self.certificate(name).read_text())
+
 
 def make_pki(folder: Path) -> Pki:
     """Make a CA with a server and devices, and a CA that nobody trusts with one of each."""
     now = datetime.now(UTC)  # noqa: TID251 - real daemons have the real clock
-    past = {"not_before": now - timedelta(days=30), "not_after": now - timedelta(days=1)}
+    begun, ended = now - timedelta(days=30), now - timedelta(days=1)
     ca, other = make_ca("fleet CA"), make_ca("other CA")
-    client = {"purposes": (CLIENT_AUTH,)}
+    hosts, client = ("localhost", "127.0.0.1"), (CLIENT_AUTH,)
     _write(folder, "ca", ca)
     _write(folder, "other-ca", other)
-    _write(folder, "server", make_leaf(ca, "localhost", "127.0.0.1"))
-    _write(folder, "expired-server", make_leaf(ca, "localhost", "127.0.0.1", **past))
-    _write(folder, "device", make_leaf(ca, "dev-01", **client))
-    _write(folder, "stranger", make_leaf(other, "dev-99", **client))
-    _write(folder, "expired", make_leaf(ca, "dev-02", **client, **past))
+    _write(folder, "server", make_leaf(ca, *hosts))
+    _write(folder, "expired-server", make_leaf(ca, *hosts, not_before=begun, not_after=ended))
+    _write(folder, "device", make_leaf(ca, "dev-01", purposes=client))
+    _write(folder, "stranger", make_leaf(other, "dev-99", purposes=client))
+    _write(
+        folder,
+        "expired",
+        make_leaf(ca, "dev-02", purposes=client, not_before=begun, not_after=ended),
+    )
     return Pki(folder=folder)
 
 
@@ -72,7 +83,9 @@ def _write(folder: Path, name: str, issued: Issued) -> None:
 # --- clients ---------------------------------------------------------------------------------
 
 
-def _context(pki: Pki, version: ssl.TLSVersion, *, trusts: Path, shows: str | None) -> ssl.SSLContext:
+def _context(
+    pki: Pki, version: ssl.TLSVersion, *, trusts: Path, shows: str | None
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.load_verify_locations(trusts)
@@ -88,17 +101,28 @@ _MQTT = b"\x10\x12\x00\x04MQTT\x04\x02\x00\x3c\x00\x06dev-01\xe0\x00"
 
 
 def shake(port: int, context: ssl.SSLContext) -> None:
-    """Shake hands, say something and read to the end; a refusal of either side is no error."""
+    """Shake hands, say something and read to the end; a refusal of either side is no error.
+
+    A refusing client waits for the server to close: closing with unread bytes resets the
+    connection, and the reset may overtake the alert.
+    """
     with (
-        contextlib.suppress(OSError),  # ssl.SSLError is one
         socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as secure,
+        plain.dup() as kept,
+        contextlib.suppress(OSError),
     ):
-        secure.sendall(_MQTT if MQTT_PORTS & {port} else _HTTP)
-        # In TLS 1.3 the server's refusal of our certificate is read, not met in the handshake.
-        while secure.recv(4096):
+        with (
+            contextlib.suppress(OSError),  # ssl.SSLError is one
+            context.wrap_socket(plain, server_hostname="localhost") as secure,
+        ):
+            secure.sendall(_MQTT if MQTT_PORTS & {port} else _HTTP)
+            # In TLS 1.3 a server's refusal of our certificate is read, not met before.
+            while secure.recv(4096):
+                pass
+            secure.unwrap()
+        kept.shutdown(socket.SHUT_WR)
+        while kept.recv(4096):
             pass
-        secure.unwrap()
 
 
 Client = Callable[[int, Pki, ssl.TLSVersion], None]
@@ -106,6 +130,23 @@ Client = Callable[[int, Pki, ssl.TLSVersion], None]
 
 def good(port: int, pki: Pki, version: ssl.TLSVersion) -> None:
     shake(port, _context(pki, version, trusts=pki.ca, shows="device"))
+
+
+def resuming(port: int, pki: Pki) -> None:
+    """Shake hands in TLS 1.2, and again with the session of the first time."""
+    context = _context(pki, ssl.TLSVersion.TLSv1_2, trusts=pki.ca, shows="device")
+    session = None
+    for _ in range(2):
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=session) as secure,
+        ):
+            secure.sendall(_HTTP)
+            session = secure.session
+            with contextlib.suppress(OSError):
+                while secure.recv(4096):
+                    pass
+                secure.unwrap()
 
 
 def distrusting(port: int, pki: Pki, version: ssl.TLSVersion) -> None:
@@ -194,10 +235,14 @@ class Producer:
     expired_port: int
     logs: tuple[str, ...]
 
+    def texts(self) -> tuple[bytes, ...]:
+        """All it has logged so far, by file."""
+        paths = [self.daemon.directory / name for name in self.logs]
+        return tuple(path.read_bytes() if path.exists() else b"" for path in paths)
+
     def text(self) -> bytes:
-        """Return all it has logged so far."""
-        paths = (self.daemon.directory / name for name in self.logs)
-        return b"".join(path.read_bytes() for path in paths if path.exists())
+        """All it has logged so far."""
+        return b"".join(self.texts())
 
 
 Start = Callable[[Path, Pki, bool], contextlib.AbstractContextManager[Producer]]
@@ -217,7 +262,9 @@ def _nginx_server(pki: Pki, port: int, name: str, *, more: str) -> str:
     )
 
 
-def nginx_http(folder: Path, pki: Pki, recommended: bool) -> contextlib.AbstractContextManager[Producer]:
+def nginx_http(
+    folder: Path, pki: Pki, recommended: bool
+) -> contextlib.AbstractContextManager[Producer]:
     ports = free_port(), free_port()
     more = f'client_header_timeout {HANDSHAKE_TIMEOUT_S}s;\n location / {{ return 200 "ok"; }}'
     log = snippet("nginx http format", tls_log=str(folder / "tls.log")) if recommended else ""
@@ -230,7 +277,9 @@ def nginx_http(folder: Path, pki: Pki, recommended: bool) -> contextlib.Abstract
     return _running(daemon, ports, "error.log", "tls.log", "access.log")
 
 
-def nginx_stream(folder: Path, pki: Pki, recommended: bool) -> contextlib.AbstractContextManager[Producer]:
+def nginx_stream(
+    folder: Path, pki: Pki, recommended: bool
+) -> contextlib.AbstractContextManager[Producer]:
     ports = free_port(), free_port()
     more = f"ssl_handshake_timeout {HANDSHAKE_TIMEOUT_S}s;\n return ok;"
     log = snippet("nginx stream format", tls_log=str(folder / "tls.log")) if recommended else ""
@@ -243,7 +292,9 @@ def nginx_stream(folder: Path, pki: Pki, recommended: bool) -> contextlib.Abstra
     return _running(daemon, ports, "error.log", "tls.log")
 
 
-def haproxy(folder: Path, pki: Pki, recommended: bool) -> contextlib.AbstractContextManager[Producer]:
+def haproxy(
+    folder: Path, pki: Pki, recommended: bool
+) -> contextlib.AbstractContextManager[Producer]:
     ports = free_port(), free_port()
     log = snippet("haproxy formats") if recommended else "option httplog\n"
     sections = "".join(
@@ -257,7 +308,9 @@ def haproxy(folder: Path, pki: Pki, recommended: bool) -> contextlib.AbstractCon
     return _running(daemon, ports, "output")
 
 
-def mosquitto(folder: Path, pki: Pki, recommended: bool) -> contextlib.AbstractContextManager[Producer]:
+def mosquitto(
+    folder: Path, pki: Pki, recommended: bool
+) -> contextlib.AbstractContextManager[Producer]:
     ports = free_port(), free_port()
     MQTT_PORTS.update(ports)
     listeners = "".join(
@@ -274,7 +327,9 @@ def mosquitto(folder: Path, pki: Pki, recommended: bool) -> contextlib.AbstractC
     return _running(daemon, ports, "output")
 
 
-def apache(folder: Path, pki: Pki, recommended: bool) -> contextlib.AbstractContextManager[Producer]:
+def apache(
+    folder: Path, pki: Pki, recommended: bool
+) -> contextlib.AbstractContextManager[Producer]:
     ports = free_port(), free_port()
     folder.mkdir(parents=True, exist_ok=True)
     modules = Path("/usr/lib/apache2/modules")
@@ -312,7 +367,9 @@ def _group() -> str:
     return "nogroup" if os.geteuid() == 0 else f"#{os.getegid()}"
 
 
-def stunnel(folder: Path, pki: Pki, recommended: bool) -> contextlib.AbstractContextManager[Producer]:
+def stunnel(
+    folder: Path, pki: Pki, recommended: bool
+) -> contextlib.AbstractContextManager[Producer]:
     ports = free_port(), free_port()
     folder.mkdir(parents=True, exist_ok=True)
     level = snippet("stunnel debug level") if recommended else ""
@@ -328,8 +385,10 @@ def stunnel(folder: Path, pki: Pki, recommended: bool) -> contextlib.AbstractCon
     return _running(daemon, ports, "output")
 
 
-def gnutls(folder: Path, pki: Pki, _recommended: bool) -> contextlib.AbstractContextManager[Producer]:
-    """gnutls-serv serves one certificate; a second one serves the expired one into the same file."""
+def gnutls(
+    folder: Path, pki: Pki, _recommended: bool
+) -> contextlib.AbstractContextManager[Producer]:
+    """One gnutls-serv serves one certificate; a second one has the expired one."""
     return _gnutls(folder, pki)
 
 
@@ -402,8 +461,15 @@ def go(folder: Path, pki: Pki, _recommended: bool) -> contextlib.AbstractContext
     source, built = folder / "server.go", folder / "server"
     source.write_text(_GO_SERVER % HANDSHAKE_TIMEOUT_S)
     shared = Path(os.environ.get("XDG_CACHE_HOME", "/tmp")) / "go-build-of-tests"  # noqa: S108 - a cache
-    environment = {**os.environ, "GOCACHE": str(shared), "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
-    subprocess.run([program, "build", "-o", built, source], check=True, env=environment, cwd=folder)
+    environment = {
+        **os.environ,
+        "GOCACHE": str(shared),
+        "GOFLAGS": "-mod=mod",
+        "GO111MODULE": "off",
+    }
+    subprocess.run(
+        [program, "build", "-o", built, source], check=True, env=environment, cwd=folder
+    )
     pairs = [
         part
         for port, name in zip(ports, ("server", "expired-server"), strict=True)

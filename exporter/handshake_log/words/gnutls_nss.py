@@ -181,6 +181,8 @@ SAYINGS = (
              r"gnutls handshake failed",
              r"do_gnutls_handshake"),
     # gnutls-serv, src/serv.c.
+    *sayings(Kind.FAILS, Reason.CLIENT_CERT_REQUIRED, _LOCAL, "gnutls",
+             r"error in handshake: certificate is required"),
     *sayings(Kind.FRAME, Reason.OTHER, None, "gnutls", r"^\s*error in handshake: .*"),
     *sayings(Kind.LATE, None, None, "gnutls",
              r"^\s*error: the tls connection was non properly terminated\.?"),

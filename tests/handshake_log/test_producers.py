@@ -1,0 +1,219 @@
+"""Real programs, real failures: what they write with docs/logging.md's settings, and without."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from exporter.handshake_log.scan import Scanner
+from exporter.observations import HandshakeRecord, Reason, ToldBy
+from tests.daemons import wait_until
+from tests.handshake_log import producers
+from tests.handshake_log.producers import PRODUCERS, Client, Pki, Producer
+from tests.handshake_log.records import handshakes
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+LOCAL, PEER = ToldBy.LOCAL, ToldBy.PEER
+Told = tuple[Reason, ToldBy | None] | None  # None: the program says nothing
+
+
+class Case(NamedTuple):
+    """One way to fail, and what a log should tell of it."""
+
+    name: str
+    client: Client
+    version: ssl.TLSVersion
+    told: Told
+    on_expired: bool = False
+
+
+CASES = (
+    Case("unknown CA, by the device, 1.2", producers.distrusting, V12, (Reason.UNKNOWN_CA, PEER)),
+    Case("unknown CA, by the device, 1.3", producers.distrusting, V13, (Reason.UNKNOWN_CA, PEER)),
+    Case("expired, by the device, 1.2", producers.checking, V12, (Reason.EXPIRED, PEER), True),
+    Case("expired, by the device, 1.3", producers.checking, V13, (Reason.EXPIRED, PEER), True),
+    Case("unknown CA, by the gateway, 1.2", producers.stranger, V12, (Reason.UNKNOWN_CA, LOCAL)),
+    Case("unknown CA, by the gateway, 1.3", producers.stranger, V13, (Reason.UNKNOWN_CA, LOCAL)),
+    Case("expired, by the gateway, 1.2", producers.expired, V12, (Reason.EXPIRED, LOCAL)),
+    Case("expired, by the gateway, 1.3", producers.expired, V13, (Reason.EXPIRED, LOCAL)),
+    Case("no certificate, 1.2", producers.nameless, V12, (Reason.CLIENT_CERT_REQUIRED, LOCAL)),
+    Case("no certificate, 1.3", producers.nameless, V13, (Reason.CLIENT_CERT_REQUIRED, LOCAL)),
+    Case("version", producers.old_version, V12, (Reason.PROTOCOL_VERSION, LOCAL)),
+    Case("cipher, 1.2", producers.odd_cipher, V12, (Reason.NO_SHARED_CIPHER, LOCAL)),
+    Case("cipher, 1.3", producers.odd_cipher, V13, (Reason.NO_SHARED_CIPHER, LOCAL)),
+    Case("plain HTTP", producers.plain_http, V12, (Reason.NOT_TLS, LOCAL)),
+    Case("reset", producers.resetting, V12, (Reason.CONNECTION_RESET, PEER)),
+    Case("timeout", producers.silent, V12, (Reason.HANDSHAKE_TIMEOUT, LOCAL)),
+)
+
+# What a program does not tell, or tells otherwise, whatever its settings.
+BARE = (Reason.VERIFY_FAILED, LOCAL)
+RECOMMENDED: dict[str, dict[str, Told]] = {
+    "nginx-stream": {"timeout": None},
+    "mosquitto": {
+        # OpenSSL's "certificate verify failed" alone, without X509's reason.
+        "unknown CA, by the gateway, 1.2": BARE,
+        "unknown CA, by the gateway, 1.3": BARE,
+        "expired, by the gateway, 1.2": BARE,
+        "expired, by the gateway, 1.3": BARE,
+        "reset": None,
+    },
+    "gnutls": {
+        # gnutls-serv takes the alert that comes instead of a certificate for "no certificate" and
+        # cannot decrypt OpenSSL's plain alert in 1.3.
+        "unknown CA, by the device, 1.2": (Reason.CLIENT_CERT_REQUIRED, LOCAL),
+        "expired, by the device, 1.2": (Reason.CLIENT_CERT_REQUIRED, LOCAL),
+        "unknown CA, by the device, 1.3": (Reason.OTHER, None),
+        "expired, by the device, 1.3": (Reason.OTHER, None),
+        "unknown CA, by the gateway, 1.2": BARE,
+        "unknown CA, by the gateway, 1.3": BARE,
+        "expired, by the gateway, 1.2": BARE,
+        "expired, by the gateway, 1.3": BARE,
+        "plain HTTP": (Reason.OTHER, LOCAL),  # "an unexpected TLS packet"
+    },
+    "go": {
+        "unknown CA, by the device, 1.3": (Reason.OTHER, None),  # "local error: bad record MAC"
+        "expired, by the device, 1.3": (Reason.OTHER, None),
+        "plain HTTP": None,  # answered, not logged
+    },
+}
+# mosquitto and gnutls-serv wait for ever.
+PATIENT = {"mosquitto", "gnutls"}
+# At their defaults these tell nothing of some cases; of the others at least that they failed.
+SILENT: dict[str, set[str]] = {
+    "nginx-http": {case.name for case in CASES},
+    "nginx-stream": {case.name for case in CASES},
+    "apache": {case.name for case in CASES if "by the gateway" not in case.name},
+    "mosquitto": {"reset"},
+    "stunnel": {"timeout"},
+    "go": {"plain HTTP"},
+}
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return producers.make_pki(tmp_path_factory.mktemp("pki"))
+
+
+def cases_of(name: str) -> Iterator[Case]:
+    return (case for case in CASES if not (case.name == "timeout" and name in PATIENT))
+
+
+def told_of(case: Case, producer: Producer, pki: Pki, *, something: bool) -> list[HandshakeRecord]:
+    """The handshakes that the log tells of after one client of ``case``."""
+    before = [len(text) for text in producer.texts()]
+    case.client(producer.expired_port if case.on_expired else producer.port, pki, case.version)
+
+    def new() -> list[HandshakeRecord]:
+        added = (text[old:] for text, old in zip(producer.texts(), before, strict=True))
+        return [found for text in added for found in handshakes(text) if not found.success]
+
+    if something:
+        wait_until(lambda: bool(new()), what=case.name)
+    settled(producer)
+    return new()
+
+
+def settled(producer: Producer) -> None:
+    """Wait until the log has not grown for a while: a line too many must have its chance."""
+    seen: list[int] = []
+
+    def quiet() -> bool:
+        seen.append(len(producer.text()))
+        return len(seen) > 5 and len(set(seen[-5:])) == 1
+
+    wait_until(quiet, what="the log to rest")
+
+
+@pytest.mark.parametrize("name", list(PRODUCERS))
+def test_the_recommended_settings_tell_every_failure_once_and_right(
+    name: str, pki: Pki, tmp_path: Path
+) -> None:
+    wrong = []
+    with PRODUCERS[name](tmp_path / name, pki, True) as producer:
+        for case in cases_of(name):
+            told = RECOMMENDED.get(name, {}).get(case.name, case.told)
+            found = told_of(case, producer, pki, something=told is not None)
+            seen = [(record.reason, record.rejected_by) for record in found]
+            if seen != ([] if told is None else [told]):
+                wrong.append((case.name, seen, told))
+
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", list(PRODUCERS))
+def test_the_default_settings_tell_at_least_that_it_failed(
+    name: str, pki: Pki, tmp_path: Path
+) -> None:
+    wrong = []
+    with PRODUCERS[name](tmp_path / name, pki, False) as producer:
+        for case in cases_of(name):
+            silent = case.name in SILENT.get(name, set())
+            found = told_of(case, producer, pki, something=not silent)
+            if len(found) != (0 if silent else 1):
+                wrong.append((case.name, found))
+
+    assert not wrong
+
+
+NO_SUCCESSES = {"gnutls"}
+_MEGABYTE = 1_000_000
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCERS if name != "go"])  # which is silent
+def test_a_megabyte_of_good_handshakes_raises_no_alarm(
+    name: str, pki: Pki, tmp_path: Path
+) -> None:
+    with PRODUCERS[name](tmp_path / name, pki, True) as producer:
+        for version in (V12, V13) * 10:
+            producers.good(producer.port, pki, version)
+        settled(producer)
+    text = producer.text()  # with the lines of start and end
+
+    found = handshakes(text)
+    scanner = Scanner()
+    repeated = text * (_MEGABYTE // len(text) + 1)
+    again = [*scanner.feed(repeated), *scanner.finish()]
+
+    assert not [record for record in found if record.failure]
+    assert len(found) == (0 if name in NO_SUCCESSES else 20)
+    assert not [one for one in again if one.reading.record and one.reading.record.failure]
+    assert not [one.line for one in again if one.reading.suspicious]
+
+
+def test_the_producers_tell_who_the_peer_was(pki: Pki, tmp_path: Path) -> None:
+    peers = {}
+    for name in ("nginx-http", "nginx-stream", "haproxy", "apache", "go"):
+        with PRODUCERS[name](tmp_path / name, pki, True) as producer:
+            [found] = told_of(CASES[0], producer, pki, something=True)
+        peers[name] = (found.peer or "").split(":")[0]
+
+    assert set(peers.values()) == {"127.0.0.1"}, peers
+
+
+@pytest.mark.parametrize("name", ["nginx-http", "nginx-stream", "haproxy", "apache", "stunnel"])
+def test_a_resumed_session_is_told_from_a_full_one(name: str, pki: Pki, tmp_path: Path) -> None:
+    with PRODUCERS[name](tmp_path / name, pki, True) as producer:
+        producers.resuming(producer.port, pki)
+        wait_until(lambda: len(handshakes(producer.text())) >= 2, what="two handshakes")
+        told = [record.resumed for record in handshakes(producer.text())]
+
+    assert told == [False, True]
+
+
+@pytest.mark.parametrize("name", ["nginx-http", "nginx-stream", "haproxy", "apache"])
+def test_the_devices_own_end_date_comes_with_a_good_handshake(
+    name: str, pki: Pki, tmp_path: Path
+) -> None:
+    with PRODUCERS[name](tmp_path / name, pki, True) as producer:
+        producers.good(producer.port, pki, V13)
+        wait_until(lambda: bool(handshakes(producer.text())), what="a handshake")
+        [record] = handshakes(producer.text())
+
+    assert record.client_not_after == pki.not_after("device")
+    assert "dev-01" in record.names[0]
+    assert record.server_name == "localhost"
