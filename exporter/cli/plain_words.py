@@ -35,20 +35,18 @@ WARNING_WORDS: Mapping[WarningReason, str] = {
     WarningReason.WEAK_CRYPTO: "a key is below today's strength (RSA 2048, EC 224)",
 }
 
-_DAY = timedelta(days=1)
-_HOUR = timedelta(hours=1)
-_MINUTE = timedelta(minutes=1)
+_UNITS = (
+    (timedelta(days=1), "day", 2),  # 30 hours say more than 1 day
+    (timedelta(hours=1), "hour", 1),
+    (timedelta(minutes=1), "minute", 0),
+)
 
 
 def time_left(end: datetime, now: datetime) -> str:
     """Return how far ``end`` is from ``now``: ``87 days left``, ``ended 3 hours ago``."""
     distance = abs(end - now)
-    for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
-        count = distance // unit
-        if count >= (2 if unit is _DAY else 1):
-            break
-    else:
-        count, name = 0, "minute"
+    amounts = [(distance // unit, name, least) for unit, name, least in _UNITS]
+    count, name = next((count, name) for count, name, least in amounts if count >= least)
     amount = f"{count} {name}{'' if count == 1 else 's'}"
     return f"{amount} left" if end > now else f"ended {amount} ago"
 

@@ -93,6 +93,7 @@ class Layout:
             "handshake_logs": [
                 {"file": self.gateway_log.name, "gateway": GATEWAY, "side": "gateway"}
             ],
+            "web": {"token_file": self.token_file.name},
             "webhook": {"token_file": self.token_file.name},
         }
         self.config.write_text(

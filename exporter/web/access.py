@@ -51,8 +51,9 @@ class Access:
         """Check before the handler runs."""
         if request.path in self._own:
             return await handler(request)
+        missing = request.match_info.http_exception
         authorization = request.headers.get("Authorization")
-        changes = request.method not in {"GET", "HEAD"}
+        changes = request.method not in {"GET", "HEAD"} and missing is None
         if changes and request.headers.get("Sec-Fetch-Site", "none") in _FOREIGN:
             raise web.HTTPForbidden(text="a page of another site may not change anything here\n")
         if changes and is_bearer(authorization, self.credentials.token):
@@ -66,6 +67,8 @@ class Access:
                 raise web.HTTPUnauthorized(text="user and password are needed\n", headers=_ASK)
         elif changes:
             self._refuse_change(authorization)
+        if missing is not None and missing.status == web.HTTPNotFound.status_code:
+            raise web.HTTPNotFound(text="there is no such page; / lists those there are\n")
         return await handler(request)
 
     def _refuse_change(self, authorization: str | None) -> None:

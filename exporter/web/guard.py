@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
+from typing import cast
 
 from aiohttp import web
 
@@ -86,11 +87,11 @@ class GuardedProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a header."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server makes no others
-        self._transport = transport
+        # A stream server makes no others; uvloop's are no subclass
+        self._transport = cast(asyncio.Transport, transport)
         if not self._guard.opened(self._inner, self):
             log.warning("a connection was refused: too many are open")
-            transport.abort()
+            self._transport.abort()
         self._arm(self._guard.header_s)
         self._inner.connection_made(transport)
 

@@ -45,7 +45,7 @@ class ProbeEndpoint:
         except ValueError as exc:
             raise web.HTTPBadRequest(text=f"{exc}\n") from exc
         observation = await self._look(service, asked)
-        verdicts = await service.judge(
+        verdicts = service.judge(
             observation.chain,
             asked.target.trust_stores,
             name=asked.target.checked_name,

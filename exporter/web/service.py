@@ -65,7 +65,7 @@ class Service(Protocol):
         """Look now, at the caller's expense."""
         ...
 
-    async def judge(
+    def judge(
         self,
         chain: Sequence[Certificate],
         stores: Sequence[str],

@@ -1,0 +1,271 @@
+"""Wires the parts into one service: configuration, inventory, looks, fleet, exposition, pages."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from exporter import systemd
+from exporter.certificates import Certificate, CertificateCache
+from exporter.clock import Clock, SystemClock
+from exporter.config import Config, load
+from exporter.errors import ConfigError
+from exporter.fleet import Fleet, FleetSnapshot
+from exporter.in_force import InForce
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.own import OwnMetrics, Parts, ReloadStats
+from exporter.metrics.stalls import StallWatch
+from exporter.observations import Observation
+from exporter.probe.model import Endpoint, Limits, Tools, endpoint_of
+from exporter.probe.schedule import Scheduler
+from exporter.targets.inventory import InventorySources
+from exporter.targets.model import Inventory, Target
+from exporter.verdicts.cache import Judge
+from exporter.verdicts.model import Verdict
+from exporter.web.reach import Reach
+from exporter.web.server import Server
+from exporter.web.service import Readiness
+
+log = logging.getLogger(__name__)
+
+Listening = Callable[[str], None]
+
+# A reload is answered when the new inventory is in force; sources are files, so this is ample
+_TAKEN_UP_S = 10.0
+
+
+class App:
+    """The service; also what its pages ask.
+
+    Raises:
+        ConfigError: a file that the configuration names cannot be used.
+    """
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._clock = clock
+        self._tools = Tools(clock=clock, certificates=CertificateCache())
+        self._in_force = InForce.of(config, self._tools)
+        self._reloads = ReloadStats(is_good=True, good_at=clock.now(), success_count=1)
+        self._reloading = asyncio.Lock()
+        self._started_at, self._started_s = clock.now(), clock.monotonic()
+        self._is_ready = False
+        self._judge = Judge()
+        self._fleet = Fleet(self._judge, clock)
+        self._scheduler = Scheduler(config.probe, clock, self._look_at)
+        self._stalls = StallWatch(clock)
+        self._exposition = Exposition(self._fleet, clock)
+        self._sources_changed, self._taken_up = asyncio.Event(), asyncio.Event()
+        self._sources = self._sources_of(self._in_force)
+        self._exposition.expose(OwnMetrics(self._counters()))
+        self._server = Server(self, clock)
+        self._tasks = asyncio.TaskGroup()
+
+    async def run(self, listening: Listening) -> None:
+        """Serve until cancelled; ``listening`` is told the base URL.
+
+        Raises:
+            ConfigError: the address cannot be listened at.
+        """
+        config = self._in_force.config
+        async with self._server.listening(config.listen, config.web) as url, self._tasks as tasks:
+            tasks.create_task(self._fleet.run())
+            tasks.create_task(self._scheduler.run())
+            tasks.create_task(self._follow_inventory())
+            tasks.create_task(self._stalls.run())
+            tasks.create_task(self._server.run())
+            with self._reload_on_signal():
+                log.info("listening at %s", url)
+                listening(url)
+                systemd.notify("READY=1")
+                await asyncio.Event().wait()  # until cancelled
+
+    # The data path
+
+    async def _follow_inventory(self) -> None:
+        """Keep the inventory current; begin anew when a reload brings other sources."""
+        while True:
+            self._sources_changed.clear()
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(self._sources.run())
+                await self._sources_changed.wait()
+                running.cancel()
+
+    def _sources_of(
+        self, in_force: InForce, before: InventorySources | None = None
+    ) -> InventorySources:
+        config = in_force.config
+        return InventorySources(
+            config.targets,
+            static=config.static_targets,
+            known=config.known,
+            clock=self._clock,
+            on_change=lambda inventory: self._use(in_force, inventory),
+            last_good=before.last_good if before else None,
+        )
+
+    def _use(self, in_force: InForce, inventory: Inventory) -> None:
+        probe = in_force.config.probe
+        self._scheduler.use(inventory, probe)
+        self._fleet.use(
+            inventory,
+            in_force.stores_of(inventory),
+            interval_s=probe.interval,
+            slow_s=self._scheduler.paces.slow_s,
+        )
+        self._taken_up.set()
+        log.info("%d targets in the inventory", len(inventory.targets))
+
+    async def _look_at(self, target: Target) -> None:
+        observation = await self.look(endpoint_of(target), self.limits)
+        state = self._fleet.record(observation)
+        if state is not None:
+            self._scheduler.note(
+                target.name,
+                failing=state.is_success is False,
+                not_after=state.chain[0].not_after if state.chain else None,
+                answers=bool(observation.chain),
+            )
+
+    # The configuration, again
+
+    async def reload(self) -> None:
+        """Read the configuration again, and take it over whole or not at all.
+
+        Raises:
+            ConfigError: it cannot be used; the last good one stays.
+        """
+        # In a task of its own: whoever asked may go away in the middle of it
+        fault = await asyncio.shield(self._tasks.create_task(self._reload()))
+        if fault is not None:
+            raise fault
+
+    async def _reload(self) -> ConfigError | None:
+        async with self._reloading:
+            systemd.notify("RELOADING=1", f"MONOTONIC_USEC={self._clock.monotonic() * 1e6:.0f}")
+            try:
+                await self._take_over()
+            except ConfigError as exc:
+                self._reloads.is_good = False
+                self._reloads.failure_count += 1
+                for fault in exc.faults:
+                    log.error("configuration not taken over: %s", fault)  # noqa: TRY400 - the fault is the operator's, not a traceback's
+                return exc
+            finally:
+                systemd.notify("READY=1")
+            self._reloads.is_good = True
+            self._reloads.good_at = self._clock.now()
+            self._reloads.success_count += 1
+            log.info("the configuration was read again")
+            return None
+
+    async def _take_over(self) -> None:
+        path = self._in_force.config.path
+        config = await asyncio.to_thread(load, path)
+        in_force = await asyncio.to_thread(InForce.of, config, self._tools, self._in_force)
+        prepared = self._server.prepare(config.listen, config.web)
+        # From here on nothing can fail
+        await self._server.use(prepared)
+        self._in_force = in_force
+        self._sources = self._sources_of(in_force, self._sources)
+        self._taken_up.clear()
+        self._sources_changed.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TAKEN_UP_S):
+                await self._taken_up.wait()
+
+    @contextmanager
+    def _reload_on_signal(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.create_task(self._reload()))
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+
+    # What the pages ask
+
+    @property
+    def started_at(self) -> datetime:
+        """When it started."""
+        return self._started_at
+
+    @property
+    def reach(self) -> Reach:
+        """What ``/probe`` may reach besides the inventory."""
+        return self._in_force.reach
+
+    @property
+    def limits(self) -> Limits:
+        """What one look may cost."""
+        return self._in_force.limits
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether what is shown is complete; once it was, it stays."""
+        waiting = 0
+        if not self._is_ready:
+            states = self._fleet.snapshot().targets.values()
+            waiting = sum(s.target.host is not None and s.observation is None for s in states)
+            running_s = self._clock.monotonic() - self._started_s
+            self._is_ready = self._taken_up.is_set() and (
+                not waiting or running_s > self._in_force.config.probe.interval
+            )
+        if self._is_ready:
+            return Readiness(is_ready=True, sentence="Ready.")
+        sentence = f"Starting: {waiting} targets are still to be looked at."
+        return Readiness(is_ready=False, sentence=sentence)
+
+    def snapshot(self) -> FleetSnapshot:
+        """Return all that is known now."""
+        return self._fleet.snapshot()
+
+    async def scrape(
+        self, *, openmetrics: bool, gzip: bool, shard: tuple[int, int] | None
+    ) -> Sequence[bytes]:
+        """Return the exposition in chunks."""
+        if gzip:
+            return await self._exposition.render_gzip(openmetrics=openmetrics, shard=shard)
+        return self._exposition.render(openmetrics=openmetrics, shard=shard)
+
+    async def look(self, endpoint: Endpoint, limits: Limits) -> Observation:
+        """Look now."""
+        return await self._in_force.probers[endpoint.protocol](endpoint, limits)
+
+    def judge(
+        self,
+        chain: Sequence[Certificate],
+        stores: Sequence[str],
+        *,
+        name: str | None,
+        at: datetime,
+    ) -> tuple[Verdict, ...]:
+        """Return what each named store says; one that is not known says nothing."""
+        known = self._in_force.stores
+        return tuple(
+            self._judge.judge(chain, known[store], name=name, at=at)
+            for store in stores
+            if chain and store in known
+        )
+
+    def _counters(self) -> Parts:
+        return Parts(
+            reloads=lambda: self._reloads,
+            schedule=lambda: self._scheduler.stats,
+            fleet=lambda: self._fleet.stats,
+            inventory=lambda: self._sources.stats,
+            verdicts=lambda: self._judge,
+            exposition=lambda: self._exposition.stats,
+            stalls=lambda: self._stalls.stats,
+        )
+
+
+async def run_service(config: Path, *, listening: Listening = lambda _url: None) -> None:
+    """Run the service with the file ``config`` until cancelled; tell its base URL once it answers.
+
+    Raises:
+        ConfigError: the configuration cannot be used, or its address not be listened at.
+    """
+    await App(load(config), SystemClock()).run(listening)

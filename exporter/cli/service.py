@@ -1,0 +1,62 @@
+"""Runs the service in an event loop until a signal, and sees to it that it does end."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+
+import uvloop
+
+from exporter import systemd
+from exporter.app import run_service
+from exporter.cli.errors import first_of
+
+log = logging.getLogger(__name__)
+
+# Orderly ends take 2 s at most; within 5 s it is over whatever hangs (a file on a dead server)
+_LAST_MOMENT_S = 4.5
+
+
+class _Stopped(Exception):  # noqa: N818 - a signal, not an error
+    """SIGTERM or SIGINT came."""
+
+
+def serve(config: Path) -> None:
+    """Run the service of ``config`` until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: it cannot run.
+    """
+    try:
+        uvloop.run(_until_stopped(config))
+    except BaseExceptionGroup as group:
+        _, rest = group.split(_Stopped)
+        if rest is not None:
+            raise first_of(rest) from group
+        log.info("ended")
+
+
+async def _until_stopped(config: Path) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run_service(config))
+        await stopped.wait()
+        _end_for_certain()
+        systemd.notify("STOPPING=1")
+        raise _Stopped
+
+
+def _end_for_certain() -> None:
+    """Start a clock that ends the process, whatever still hangs."""
+
+    def leave() -> None:
+        log.warning("something did not end in time; leaving all the same")
+        os._exit(1)
+
+    timer = threading.Timer(_LAST_MOMENT_S, leave)
+    timer.daemon = True
+    timer.start()

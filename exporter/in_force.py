@@ -1,0 +1,80 @@
+"""What is made of a configuration before any part is told of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from exporter.anchors import TrustStore, system_trust_store
+from exporter.config import Config
+from exporter.errors import CertificateError, ConfigError, Fault
+from exporter.probe import PROBERS
+from exporter.probe.client_files import ClientFiles, read_pair
+from exporter.probe.model import Limits, Prober, Tools
+from exporter.targets.entries import SYSTEM_STORE
+from exporter.targets.model import Inventory
+from exporter.web.reach import Reach
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """A configuration with all that was made of it.
+
+    Attributes:
+        stores: The configured ones, and the system's under its own name.
+    """
+
+    config: Config
+    stores: Mapping[str, TrustStore]
+    probers: Mapping[str, Prober]
+    limits: Limits
+    reach: Reach
+
+    @classmethod
+    def of(cls, config: Config, tools: Tools, before: Self | None = None) -> Self:
+        """Return what is made of ``config``; probers stay when their files are the same.
+
+        Reads files; belongs in a thread once the event loop runs.
+
+        Raises:
+            ConfigError: the client certificate and its key cannot be used.
+        """
+        probe = config.probe
+        if before is not None and _client_files(before.config) == _client_files(config):
+            probers = before.probers
+        else:
+            credentials = _credentials(config, tools)
+            probers = {name: make(tools, credentials) for name, make in PROBERS.items()}
+        return cls(
+            config=config,
+            stores={SYSTEM_STORE: system_trust_store(), **config.loaded_stores},
+            probers=probers,
+            limits=Limits(
+                phase_s=probe.timeout, max_bytes=probe.max_bytes, max_chain=probe.max_chain
+            ),
+            reach=Reach(config.probe_endpoint.allow),
+        )
+
+    def stores_of(self, inventory: Inventory) -> Mapping[str, TrustStore]:
+        """Return the configured stores; the system's only where a target is judged by it."""
+        if any(
+            SYSTEM_STORE in target.trust_stores or SYSTEM_STORE in target.holds
+            for target in inventory.targets.values()
+        ):
+            return self.stores
+        return {name: store for name, store in self.stores.items() if name != SYSTEM_STORE}
+
+
+def _client_files(config: Config) -> tuple[object, object]:
+    return config.probe.client_cert_file, config.probe.client_key_file
+
+
+def _credentials(config: Config, tools: Tools) -> ClientFiles | None:
+    cert_file, key_file = config.probe.client_cert_file, config.probe.client_key_file
+    if cert_file is None or key_file is None:
+        return None
+    try:
+        read_pair(cert_file, key_file)
+    except CertificateError as exc:
+        fault = Fault(place=f"{config.path} probe.client_cert_file", message=str(exc))
+        raise ConfigError([fault]) from exc
+    return ClientFiles(cert_file, key_file, tools.clock)
