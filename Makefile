@@ -13,6 +13,7 @@ RULES = $(wildcard rules/*.yml rules/*.yaml)
 RULE_TESTS = $(wildcard tests/rules/*.yml tests/rules/*.yaml)
 export VENV PYTHON
 
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo test check campaign bench lock venv venv-dev debian static rules-checked
 
