@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ASK = {"WWW-Authenticate": 'Basic realm="fleet-tls-exporter", charset="UTF-8"'}
+_READING = {"GET", "HEAD"}
 # A browser adds the password or certificate it knows to whatever any page makes it send
 _FOREIGN = {"cross-site", "same-site"}
 _CLOSED = (
@@ -49,27 +50,32 @@ class Access:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check before the handler runs."""
-        if request.path in self._own:
-            return await handler(request)
+        if request.path not in self._own:
+            await self._check(request)
         missing = request.match_info.http_exception
-        authorization = request.headers.get("Authorization")
-        changes = request.method not in {"GET", "HEAD"} and missing is None
-        if changes and request.headers.get("Sec-Fetch-Site", "none") in _FOREIGN:
-            raise web.HTTPForbidden(text="a page of another site may not change anything here\n")
-        if changes and is_bearer(authorization, self.credentials.token):
-            return await handler(request)
-        if self.credentials.passwords:
-            try:
-                accepted = await self.credentials.passwords.accepts(authorization)
-            except BusyError as exc:
-                raise web.HTTPServiceUnavailable(text=f"{exc}\n") from exc
-            if not accepted:
-                raise web.HTTPUnauthorized(text="user and password are needed\n", headers=_ASK)
-        elif changes:
-            self._refuse_change(authorization)
         if missing is not None and missing.status == web.HTTPNotFound.status_code:
             raise web.HTTPNotFound(text="there is no such page; / lists those there are\n")
         return await handler(request)
+
+    async def _check(self, request: web.Request) -> None:
+        changes = request.method not in _READING and request.match_info.http_exception is None
+        if changes and request.headers.get("Sec-Fetch-Site", "none") in _FOREIGN:
+            raise web.HTTPForbidden(text="a page of another site may not change anything here\n")
+        authorization = request.headers.get("Authorization")
+        if changes and is_bearer(authorization, self.credentials.token):
+            return
+        if self.credentials.passwords:
+            await self._check_password(authorization)
+        elif changes:
+            self._refuse_change(authorization)
+
+    async def _check_password(self, authorization: str | None) -> None:
+        try:
+            accepted = await self.credentials.passwords.accepts(authorization)
+        except BusyError as exc:
+            raise web.HTTPServiceUnavailable(text=f"{exc}\n") from exc
+        if not accepted:
+            raise web.HTTPUnauthorized(text="user and password are needed\n", headers=_ASK)
 
     def _refuse_change(self, authorization: str | None) -> None:
         if self.credentials.has_client_ca:

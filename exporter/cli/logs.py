@@ -1,0 +1,36 @@
+"""``logs``: what handshake logs say, and what they cannot say as they are set up."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group("logs")
+def command() -> None:
+    """Try what handshake logs say."""
+
+
+@command.command(
+    "classify",
+    epilog="""\b
+Examples:
+  fleet-tls-exporter logs classify /var/log/nginx/error.log
+  journalctl -u mosquitto -o cat | fleet-tls-exporter logs classify --json -
+""",
+)
+@click.argument(
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    default="-",
+    metavar="[FILE|-]",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each line, in order.")
+def classify(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
+    """Say what the parser makes of each line of FILE (default: standard input).
+
+    Each line is judged by itself. Without --json only those lines are shown that tell of a
+    handshake, and then how many there were of each reason.
+    """
+    from exporter.cli.classifying import show_lines  # noqa: PLC0415 - help stays quick
+
+    show_lines(file, as_json=as_json)

@@ -1,0 +1,123 @@
+"""Imports go down only; read from the sources, so that nothing has to be imported for it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "exporter"
+
+# From the bottom up. Parts on one level never import each other.
+LEVELS: tuple[frozenset[str], ...] = (
+    # vocabulary: what every part speaks in
+    frozenset({
+        "exporter.anchors", "exporter.certificates", "exporter.clock", "exporter.durations",
+        "exporter.errors", "exporter.labels", "exporter.observations", "exporter.store",
+        "exporter.targets.model", "exporter.text_files", "exporter.urls",
+        "exporter.verdicts.model", "exporter.wording", "exporter.yaml_text",
+    }),
+    # the parts of the data path; fleet says by a protocol what it wants of a judge
+    frozenset({
+        "exporter.fleet", "exporter.handshake_log", "exporter.probe", "exporter.targets",
+        "exporter.verdicts",
+    }),
+    frozenset({"exporter.metrics", "exporter.report"}),
+    # what can be set stands beside the part it is for; config composes it
+    frozenset({"exporter.web.options"}),
+    frozenset({"exporter.bundled", "exporter.config", "exporter.demo", "exporter.web"}),
+    frozenset({"exporter.in_force", "exporter.systemd", "exporter.log_output"}),
+    frozenset({"exporter.app"}),
+    frozenset({"exporter.cli"}),
+    frozenset({"exporter.__main__"}),
+)  # fmt: skip
+VOCABULARY = LEVELS[0]
+PURE = (
+    "exporter.verdicts", "exporter.report", "exporter.observations", "exporter.certificates",
+    "exporter.anchors", "exporter.labels", "exporter.wording", "exporter.durations",
+    "exporter.handshake_log.formats", "exporter.handshake_log.words", "exporter.targets.entries",
+    "exporter.targets.merge", "exporter.probe.pace",
+    "exporter.web.negotiate", "exporter.web.drop_in", "exporter.web.reach",
+    "exporter.cli.plain_words", "exporter.cli.paste",
+)  # fmt: skip
+IMPURE = {"asyncio", "socket", "logging", "time", "aiohttp", "uvloop", "exporter.clock"}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = ("exporter", *path.relative_to(ROOT).with_suffix("").parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                yield inside if inside in MODULES else node.module
+
+
+def part_of(module: str) -> tuple[int, str]:
+    """The level and the name of the most special entry that ``module`` belongs to."""
+    matches = [
+        (len(entry), level, entry)
+        for level, entries in enumerate(LEVELS)
+        for entry in entries
+        if module == entry or module.startswith(f"{entry}.")
+    ]
+    assert matches, f"{module} belongs to no level of {Path(__file__).name}"
+    _, level, entry = max(matches)
+    return level, entry
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"exporter"}))
+def test_a_module_imports_only_what_stands_below_it(module: str) -> None:
+    level, own = part_of(module)
+
+    upward = []
+    for imported in set(imports_of(MODULES[module])):
+        if not imported.startswith("exporter."):
+            continue
+        other_level, other = part_of(imported)
+        both_words = own in VOCABULARY and other in VOCABULARY
+        if other != own and not both_words and other_level >= level:
+            upward.append(imported)
+
+    assert upward == []
+
+
+@pytest.mark.parametrize("module", sorted(m for m in MODULES if m.startswith(PURE)))
+def test_a_module_that_judges_does_nothing_else(module: str) -> None:
+    assert IMPURE.isdisjoint(imports_of(MODULES[module]))
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    }
+
+    assert {m for m in printing if not m.startswith("exporter.cli")} <= {
+        "exporter.config.document", "exporter.metrics.document",  # write pages of docs/
+    }  # fmt: skip
+
+
+def test_an_import_from_above_is_noticed(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("from exporter.web import api\nimport exporter.cli.run\n")
+
+    found = {part_of(name) for name in imports_of(wrong)}
+
+    assert {name for _, name in found} == {"exporter.web", "exporter.cli"}
+    assert min(level for level, _ in found) > part_of("exporter.probe.tls")[0]
