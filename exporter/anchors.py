@@ -1,11 +1,21 @@
 """Trust stores: named sets of anchors (CA certificates), read from PEM files."""
 
 import hashlib
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
-from exporter.certificates import Certificate
+from exporter.certificates import Certificate, read_pem
+from exporter.errors import CertificateError
+
+_MAX_FILE_BYTES = 8 * 2**20
+_USUAL_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+)
 
 
 class Profile(StrEnum):
@@ -67,4 +77,43 @@ def union(name: str, stores: Iterable[TrustStore]) -> TrustStore:
         weak_crypto=max(
             (m.weak_crypto for m in members), default=WeakCrypto.WARN, key=list(WeakCrypto).index
         ),
+    )
+
+
+def load_trust_store(
+    name: str,
+    path: Path,
+    *,
+    profile: Profile = Profile.NORMAL,
+    weak_crypto: WeakCrypto = WeakCrypto.WARN,
+) -> TrustStore:
+    """Return the store in a PEM file.
+
+    Raises:
+        CertificateError: it cannot be read, is too large, or holds something else.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise CertificateError(f"{path}: this file cannot be read: {reason}") from exc
+    if len(data) > _MAX_FILE_BYTES:
+        raise CertificateError(f"{path}: over {_MAX_FILE_BYTES} bytes; this is no trust store")
+    anchors = read_pem(data, what=str(path))
+    return trust_store(name, anchors, profile=profile, weak_crypto=weak_crypto)
+
+
+def system_trust_store() -> TrustStore:
+    """Return this machine's own store, as OpenSSL finds it (``SSL_CERT_FILE`` included).
+
+    Raises:
+        CertificateError: there is none.
+    """
+    paths = ssl.get_default_verify_paths()
+    for candidate in (paths.cafile, *_USUAL_BUNDLES):
+        if candidate and Path(candidate).is_file():
+            return load_trust_store("system", Path(candidate))
+    raise CertificateError(
+        "this machine has no trust store; install ca-certificates, or name a PEM file"
     )

@@ -195,3 +195,33 @@ def read_pem(data: bytes, *, what: str) -> tuple[Certificate, ...]:
                 f"{what}: certificate {position} cannot be read: {exc}"
             ) from exc
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What a certificate says it is for; untrusted text, each in the certificate's order."""
+
+    dns: tuple[str, ...] = ()
+    ips: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+
+
+def names_of(certificate: Certificate) -> Names:
+    """Return the certificate's alternative names and organisational units."""
+    units: tuple[str, ...] = ()
+    try:
+        parsed = certificate.parsed()
+        units = tuple(
+            str(found.value)
+            for found in parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+        )
+        found = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):  # what cannot be read says nothing
+        return Names(units=units)
+    return Names(
+        dns=tuple(found.get_values_for_type(x509.DNSName)),
+        ips=tuple(str(ip) for ip in found.get_values_for_type(x509.IPAddress)),
+        emails=tuple(found.get_values_for_type(x509.RFC822Name)),
+        units=units,
+    )
