@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 
-from exporter.anchors import TrustStore, trust_store
+from exporter.anchors import TrustStore, load_trust_store
 from exporter.certificates import read_pem
 from exporter.config.draft import HANDSHAKE_LOGS, TRUST_STORES, Draft
 from exporter.config.model import Config
@@ -22,14 +22,13 @@ def load_stores(draft: Draft) -> tuple[Mapping[str, TrustStore], list[Finding]]:
     findings: list[Finding] = []
     for position, section in enumerate(draft.config.trust_stores):
         try:
-            data = read_bounded(section.file, _MAX_PEM_BYTES)
-            stores[section.name] = trust_store(
+            stores[section.name] = load_trust_store(
                 section.name,
-                read_pem(data, what=str(section.file)),
+                section.file,
                 profile=section.profile,
                 weak_crypto=section.weak_crypto,
             )
-        except (CertificateError, ConfigError) as exc:
+        except CertificateError as exc:
             findings.append(((*draft.place(TRUST_STORES, position), "file"), str(exc)))
     return stores, findings
 
