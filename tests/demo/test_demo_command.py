@@ -1,0 +1,218 @@
+"""The demo as a user starts it: the real command, the real service, in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from exporter.demo.options import Break
+from tests.daemons import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+SAMPLE = re.compile(r"^(fleet_tls_\w+)\{(.*)\} (\S+)$")
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+REASONS = {
+    Break.UNKNOWN_CA: "unknown_ca",
+    Break.EXPIRED: "expired",
+    Break.MISSING_INTERMEDIATE: "chain_incomplete",
+    Break.HOSTNAME: "hostname_mismatch",
+}
+
+
+class Demo:
+    """A running demo, its JSON read."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self.process = process
+        line = process.stdout.readline()
+        assert line, process.stderr.read() if process.stderr else ""
+        self.found = json.loads(line)
+        self.directory = Path(self.found["directory"])
+
+    def samples(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+        """The metric's values by label set."""
+        with urllib.request.urlopen(f"{self.found['exporter']}/metrics") as answer:  # noqa: S310 - our own URL
+            text = answer.read().decode()
+        rows = (SAMPLE.match(line) for line in text.splitlines())
+        return {
+            tuple(sorted(LABEL.findall(row[2]))): float(row[3])
+            for row in rows
+            if row and row[1] == name
+        }
+
+    def values(self, name: str, label: str) -> dict[str, float]:
+        """The metric's values by one label."""
+        return {dict(labels)[label]: value for labels, value in self.samples(name).items()}
+
+    def stop(self) -> tuple[int, str]:
+        """End it; return its exit code and what else it printed. 5 s are the limit."""
+        self.process.terminate()
+        rest, _ = self.process.communicate(timeout=5)
+        return self.process.returncode, rest
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "exporter", "demo", *arguments]
+
+
+@contextmanager
+def demo(folder: Path, *arguments: str) -> Iterator[Demo]:
+    process = subprocess.Popen(
+        command("--port", "0", "--json", *arguments),
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Demo(process)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=10)
+
+
+def test_a_healthy_fleet_is_all_there_and_goes_without_a_trace(tmp_path: Path) -> None:
+    names = {f"dev-{number:02d}" for number in range(1, 19)}
+
+    with demo(tmp_path) as one:
+        targets = {dict(key)["target"] for key in one.samples("fleet_tls_target_info")}
+        accepts = one.values("fleet_tls_device_accepts_gateway", "device")
+        success = one.values("fleet_tls_probe_success", "target")
+        token = Path(one.found["token_file"]).read_text()
+        gateway = one.found["gateway"]
+        code, rest = one.stop()
+
+    assert targets == names | {"gw-1"}
+    assert accepts == dict.fromkeys(names, 1.0)
+    assert set(success.values()) == {1.0}
+    assert len(success) == 7  # the gateway and the six devices that listen
+    assert one.found["management_api"] is None
+    assert token.endswith("\n")
+    assert token.count("\n") == 1
+    assert (code, rest) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == []
+    with socket.socket() as gone:
+        host, port = gateway.split(":")
+        assert gone.connect_ex((host, int(port))) != 0
+
+
+@pytest.mark.parametrize("broken", list(Break))
+def test_each_outage_shows_for_all_devices_and_the_dates_stay(
+    tmp_path: Path, broken: Break
+) -> None:
+    with demo(tmp_path, "--break", broken) as one:
+        accepts = one.values("fleet_tls_device_accepts_gateway", "device")
+        problems = {
+            dict(key)["reason"]
+            for key, value in one.samples("fleet_tls_chain_problem").items()
+            if dict(key)["target"] == "gw-1" and value == 1
+        }
+        dates = [
+            value
+            for key, value in one.samples(
+                "fleet_tls_certificate_not_after_timestamp_seconds"
+            ).items()
+            if dict(key)["target"] == "gw-1"
+        ]
+        log = (one.directory / "gateway.log").read_text()
+
+    refused = set(re.findall(r"SSL alert number \d+\) .* client: (127\.0\.1\.\d+),", log))
+    assert accepts == {f"dev-{number:02d}": 0.0 for number in range(1, 19)}
+    assert problems == {REASONS[broken]}
+    assert len(dates) == (1 if broken is Break.MISSING_INTERMEDIATE else 2)
+    assert refused == {f"127.0.1.{number}" for number in range(1, 19)}
+
+
+def test_taking_an_anchor_away_puts_that_device_out_and_no_other(tmp_path: Path) -> None:
+    with demo(tmp_path, "--devices", "6") as one:
+        log = one.directory / "gateway.log"
+        for anchor in (one.directory / "devices/dev-02/truststore").iterdir():
+            anchor.unlink()
+        wait_until(lambda: "SSL alert number 48" in log.read_text(), what="dev-02 to refuse")
+        text = log.read_text()
+
+    refused = set(re.findall(r"SSL alert number 48\) .* client: (127\.0\.1\.\d+),", text))
+    assert refused == {"127.0.1.2"}
+
+
+def test_looks_leave_no_error_in_the_gateways_log(tmp_path: Path) -> None:
+    with demo(tmp_path, "--devices", "3") as one:
+        log = one.directory / "gateway.log"
+        ours = re.compile(r"^127\.0\.0\.1 \[", re.MULTILINE)
+        wait_until(lambda: len(ours.findall(log.read_text())) >= 3, what="three looks")
+        lines = log.read_text().splitlines()
+
+    told = [line for line in lines if "client: 127.0.0.1" in line or " status=500 " in line]
+    assert told == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_in_time_also_before_it_is_ready(tmp_path: Path, number: int) -> None:
+    process = subprocess.Popen(
+        command("--port", "0", "--json"),
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: any(tmp_path.glob("*/gateway.log")), what="the gateway's log")
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=5)
+
+    assert process.returncode == 0
+    assert out == ""
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--devices", "0"], "1 to 200"),
+        (["--devices", "201"], "1 to 200"),
+        (["--devices", "many"], "many"),
+        (["--break", "everything"], "everything"),
+        (["--terminator", "nginx"], "nginx is not supported by this version"),
+        (["--rotate"], "no phased rotation yet"),
+        (["--remediation", "act"], "act is not supported by this version"),
+    ],
+)
+def test_what_it_cannot_do_is_a_sentence_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    result = subprocess.run(
+        command("--port", "0", *arguments),
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_in_use_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = subprocess.run(
+            command("--port", str(port)), capture_output=True, text=True, timeout=30, check=False
+        )
+
+    assert result.returncode == 2
+    assert f"127.0.0.1:{port} cannot be used (Address already in use)" in result.stderr
