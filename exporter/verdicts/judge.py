@@ -18,6 +18,7 @@ from exporter.verdicts.errors import (
     TRUST_ERRORS,
     reason_of,
 )
+from exporter.verdicts.form import faults_of_form
 from exporter.verdicts.model import Verdict
 from exporter.verdicts.openssl import (
     Answer,
@@ -86,9 +87,14 @@ class _Judgement:
             c.fingerprint_sha256: c for c in (*store.anchors, *chain)
         }
         self._found = _Findings()
+        self._is_strict = store.profile is Profile.STRICT
+        self._rules = Rules.STRICT if self._is_strict else Rules.NORMAL
 
     def verdict(self, name: str | None, known: Collection[Certificate]) -> Verdict:
-        answer = self._ask(self._rules())
+        # What the strict profile accepts, the normal one does: mostly one question is enough
+        strict = self._ask(Rules.STRICT)
+        is_enough = self._is_strict or not strict.error or strict.error in TRUST_ERRORS
+        answer = strict if is_enough else self._ask(Rules.NORMAL)
         path = [self._by_fingerprint[fingerprint] for fingerprint in answer.path]
         has_anchor = answer.error not in TRUST_ERRORS
         if has_anchor:
@@ -97,13 +103,11 @@ class _Judgement:
             self._explain_no_path(path, known)
         self._check_times(path)
         self._check_weakness(path, has_anchor=has_anchor)
-        self._check_form(answer)
+        if has_anchor:
+            self._check_form(strict, answer, path)
         if name is not None and not is_named(self._sent[0], name):
             self._found.refuse(Reason.HOSTNAME_MISMATCH, _named_sentence(self._sent[0], name))
         return self._put_together(answer, path)
-
-    def _rules(self) -> Rules:
-        return Rules.STRICT if self._store.profile is Profile.STRICT else Rules.NORMAL
 
     def _ask(self, rules: Rules) -> Answer:
         raw = _STORES.get(self._store.digest, self._store.anchors, rules)
@@ -119,7 +123,7 @@ class _Judgement:
             return
         if answer.error not in TIME_ERRORS:
             self._refuse(answer, path)
-        rules = self._rules() | Rules.ANY_TIME
+        rules = self._rules | Rules.ANY_TIME
         if answer.error in {PURPOSE_ERROR} | STRICT_ERRORS:
             rules = (rules | Rules.ANY_PURPOSE) & ~Rules.STRICT
         hidden = self._ask(rules)
@@ -136,7 +140,7 @@ class _Judgement:
             self._explain_alone(path or self._sent[:1])
             return
         # With the last certificate that was found as the anchor, the rest can be judged
-        top = _STORES.get(path[-1].fingerprint_sha256, [path[-1]], self._rules() | Rules.ANY_TIME)
+        top = _STORES.get(path[-1].fingerprint_sha256, [path[-1]], self._rules | Rules.ANY_TIME)
         rest = verify(top, self._objects, self._at)
         if rest.error and rest.error not in TRUST_ERRORS:
             self._refuse(rest, [self._by_fingerprint[f] for f in rest.path])
@@ -152,17 +156,15 @@ class _Judgement:
         self, path: Sequence[Certificate], known: Collection[Certificate]
     ) -> tuple[Reason, str]:
         leaf, store = self._sent[0], self._store.name
-        if find_path(leaf, self._sent[1:], self._store.anchors):
-            return (
-                Reason.CHAIN_INCOMPLETE,
-                "a path exists only by reordering what was sent; many devices will not find it",
-            )
-        others = [*self._sent[1:], *known]
-        completed = find_path(leaf, others, self._store.anchors)
+        completed = find_path(leaf, [*self._sent[1:], *known], self._store.anchors)
         if completed:
-            sent = {c.fingerprint_sha256 for c in self._sent}
-            missing = next(c for c in completed if c.fingerprint_sha256 not in sent)
-            return Reason.CHAIN_INCOMPLETE, f"the endpoint did not send {missing.subject!r}"
+            sent = {c.fingerprint_sha256 for c in (*self._sent, *self._store.anchors)}
+            missing = next((c for c in completed if c.fingerprint_sha256 not in sent), None)
+            return Reason.CHAIN_INCOMPLETE, (
+                f"the endpoint did not send {missing.subject!r}"
+                if missing
+                else "a path exists only by reordering what was sent; many devices do not find it"
+            )
         if leaf.subject == leaf.issuer and is_issued_by(leaf, leaf):
             return Reason.SELF_SIGNED, f"the certificate is its own issuer and not in {store}"
         top = path[-1] if path else leaf
@@ -193,15 +195,21 @@ class _Judgement:
             else:
                 self._found.remark(WarningReason.WEAK_CRYPTO, sentence)
 
-    def _check_form(self, answer: Answer) -> None:
-        if answer.error in TRUST_ERRORS:
-            return  # without a path there is nothing whose form could be told
-        strict = self._ask(Rules.STRICT | Rules.ANY_TIME | Rules.ANY_PURPOSE)
-        if strict.error in STRICT_ERRORS:
-            self._found.remark(
-                WarningReason.NONCONFORMING,
-                f"a strict verifier would refuse it: {words_of(strict.error)}",
-            )
+    def _check_form(self, strict: Answer, answer: Answer, path: Sequence[Certificate]) -> None:
+        if strict.error and strict.error not in STRICT_ERRORS and answer.error:
+            # an ordinary error may stand before one of form
+            strict = self._ask(Rules.STRICT | Rules.ANY_TIME | Rules.ANY_PURPOSE)
+        faults = faults_of_form(path)
+        if strict.error in STRICT_ERRORS or (strict.error and not answer.error):
+            what = words_of(strict.error)
+        elif faults:
+            certificate, words = faults[0]
+            what = f"{words} ({_position_of(certificate, self._sent)})"
+        else:
+            return
+        self._found.remark(WarningReason.NONCONFORMING, f"a strict verifier would refuse: {what}")
+        if faults and self._store.profile is Profile.STRICT:
+            self._found.refuse(Reason.OTHER, what)
 
     def _put_together(self, answer: Answer, path: Sequence[Certificate]) -> Verdict:
         reasons = in_order(set(self._found.sentences))
@@ -228,7 +236,7 @@ class _Judgement:
         if len(set(subjects)) == len(subjects):
             return False
         turned = Chain([self._sent[0], *reversed(self._sent[1:])])
-        raw = _STORES.get(self._store.digest, self._store.anchors, self._rules())
+        raw = _STORES.get(self._store.digest, self._store.anchors, self._rules)
         return verify(raw, turned, self._at).error != 0
 
 
