@@ -78,11 +78,13 @@ class Inventory:
 
 def phase_of(name: str, interval_s: float) -> float:
     """Return the target's own steady offset in ``[0, interval_s)``, the same after a restart."""
-    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64 * interval_s
 
 
 def shard_of(name: str, shard_count: int) -> int:
     """Return which of ``shard_count`` shards (1-based) the target belongs to."""
-    digest = hashlib.blake2b(name.encode(), digest_size=8, person=b"shard").digest()
+    digest = hashlib.blake2b(
+        name.encode("utf-8", "surrogatepass"), digest_size=8, person=b"shard"
+    ).digest()
     return int.from_bytes(digest) % shard_count + 1
