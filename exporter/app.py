@@ -243,12 +243,10 @@ class App:
         at: datetime,
     ) -> tuple[Verdict, ...]:
         """Return what each named store says; one that is not known says nothing."""
-        known = self._in_force.stores
-        return tuple(
-            self._judge.judge(chain, known[store], name=name, at=at)
-            for store in stores
-            if chain and store in known
-        )
+        if not chain:
+            return ()
+        known = (self._in_force.store(store) for store in stores)
+        return tuple(self._judge.judge(chain, store, name=name, at=at) for store in known if store)
 
     def _counters(self) -> Parts:
         return Parts(

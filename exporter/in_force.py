@@ -1,5 +1,6 @@
 """What is made of a configuration before any part is told of it."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -14,17 +15,37 @@ from exporter.targets.entries import SYSTEM_STORE
 from exporter.targets.model import Inventory
 from exporter.web.reach import Reach
 
+log = logging.getLogger(__name__)
+
+
+class SystemStore:
+    """The machine's own trust store, read when it is first asked for: most fleets never do."""
+
+    def __init__(self) -> None:
+        self._read: tuple[TrustStore | None] | None = None
+
+    def get(self) -> TrustStore | None:
+        """Return it; None where the machine has none."""
+        if self._read is None:
+            self._read = (_read_system_store(),)
+        return self._read[0]
+
+
+def _read_system_store() -> TrustStore | None:
+    try:
+        return system_trust_store()
+    except CertificateError as exc:
+        # A container without one; whoever is judged by it is judged by nobody, and so unknown
+        log.warning("the trust store `system` is not there: %s", exc)
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """A configuration with all that was made of it.
-
-    Attributes:
-        stores: The configured ones, and the system's under its own name.
-    """
+    """A configuration with all that was made of it."""
 
     config: Config
-    stores: Mapping[str, TrustStore]
+    system_store: SystemStore
     probers: Mapping[str, Prober]
     limits: Limits
     reach: Reach
@@ -46,7 +67,7 @@ class InForce:
             probers = {name: make(tools, credentials) for name, make in PROBERS.items()}
         return cls(
             config=config,
-            stores={SYSTEM_STORE: system_trust_store(), **config.loaded_stores},
+            system_store=SystemStore(),
             probers=probers,
             limits=Limits(
                 phase_s=probe.timeout, max_bytes=probe.max_bytes, max_chain=probe.max_chain
@@ -54,14 +75,21 @@ class InForce:
             reach=Reach(config.probe_endpoint.allow),
         )
 
+    def store(self, name: str) -> TrustStore | None:
+        """Return the trust store of that name; None: there is none."""
+        found = self.config.loaded_stores.get(name)
+        return self.system_store.get() if found is None and name == SYSTEM_STORE else found
+
     def stores_of(self, inventory: Inventory) -> Mapping[str, TrustStore]:
         """Return the configured stores; the system's only where a target is judged by it."""
+        stores = dict(self.config.loaded_stores)
         if any(
             SYSTEM_STORE in target.trust_stores or SYSTEM_STORE in target.holds
             for target in inventory.targets.values()
         ):
-            return self.stores
-        return {name: store for name, store in self.stores.items() if name != SYSTEM_STORE}
+            system = self.store(SYSTEM_STORE)
+            stores |= {SYSTEM_STORE: system} if system else {}
+        return stores
 
 
 def _client_files(config: Config) -> tuple[object, object]:
