@@ -6,7 +6,7 @@ import re2
 
 from exporter.errors import ConfigError, Fault
 from exporter.handshake_log.message import Format, Message, Reading
-from exporter.handshake_log.vocabulary import Heard, hear
+from exporter.handshake_log.vocabulary import hear
 from exporter.observations import HandshakeRecord, Reason, ToldBy
 
 GROUPS = frozenset(
@@ -49,7 +49,7 @@ def load_format(wish: CustomFormat, *, place: str) -> Format:
         raise ConfigError([Fault(place=place, message=message) for message in faults])
     mark = r"[^\n]" if wish.mark is None else re2.escape(wish.mark)
 
-    def read(message: Message, _heard: Heard) -> Reading | None:
+    def read(message: Message) -> Reading | None:
         found = compiled.search(message.text)
         return None if found is None else _reading(wish, found.groupdict())
 

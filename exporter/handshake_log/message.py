@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from exporter.handshake_log.vocabulary import Heard
 from exporter.observations import HandshakeRecord
 
 
@@ -88,7 +87,7 @@ class Format:
 
     writer: str
     marks: tuple[str, ...]
-    read: Callable[[Message, Heard], Reading | None]
+    read: Callable[[Message], Reading | None]
 
 
 NOT_ITS_BUSINESS = Reading()

@@ -23,6 +23,9 @@ _RULES: tuple[re.Pattern[str], ...] = tuple(
         # Go: the address is whatever stands before the colon, also when it is masked.
         r"TLS handshake error from (?P<peer>\S+?):? (?=\S)",
         r"rejected connection (?:from|on) \"?(?P<peer>[^\s\"(]+)",
+        # nginx without its head: the upstream where it is the client, else the client.
+        r", upstream: \"(?:[a-z0-9+]+://)?(?P<peer>\[[^\]\s]+\](?::\d+)?|[^/\"\s]+)",
+        r", client: (?P<peer>[^\s,]+), server: ",
         # Go's net.OpError: local address, arrow, remote address.
         rf"->(?P<peer>{_ADDRESS})",
         r"\[(?:id: 0x\w+, )?L:\S+ [-!] R:(?P<peer>[^\s\]]+)",
@@ -81,6 +84,7 @@ _SOLE = re.compile(rf"(?<![\w.:/#-])/?(?P<peer>{_ADDRESS})(?![\w-])")
 _OWN = re.compile(
     r"(?:listen\w*|local|bind|lip|server|on port|version|v)[ =:\[\"']{0,3}$", re.IGNORECASE
 )
+_BEFORE = 16  # characters: a word of _OWN and what stands between
 _TIME = re.compile(r"^\d{1,2}:\d{2}(?::\d{2})?")
 _NOBODY = {"0.0.0.0", "::", "127.0.0.1:0"}  # noqa: S104 - recognised, not bound
 
@@ -103,9 +107,13 @@ def peer_in(text: str, fields: Mapping[str, str]) -> str | None:
 
 def _sole(text: str) -> str | None:
     """Return the one address of a line that holds one, unless it is the writer's own."""
-    found = {
-        match["peer"]
-        for match in _SOLE.finditer(text)
-        if not _OWN.search(text[: match.start()]) and not _TIME.match(match["peer"])
-    } - _NOBODY
-    return found.pop() if len(found) == 1 else None
+    sole = None
+    for match in _SOLE.finditer(text):
+        peer = match["peer"]
+        before = text[max(0, match.start() - _BEFORE) : match.start()]
+        if peer in _NOBODY or peer == sole or _TIME.match(peer) or _OWN.search(before):
+            continue
+        if sole is not None:
+            return None
+        sole = peer
+    return sole

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from exporter.handshake_log.classify import MAX_LINE_BYTES, READER, LineReader
 from exporter.handshake_log.message import Reading
 
-_STRETCH = MAX_LINE_BYTES + 1
-
 
 @dataclass(slots=True)
 class ScanStats:
@@ -81,7 +79,7 @@ class Scanner:
             yield from self._finish_line(b"", newline=0)
 
     def _keep(self, rest: bytes) -> None:
-        room = MAX_LINE_BYTES + 1 - len(self._kept)  # one more, for a CR before the newline
+        room = MAX_LINE_BYTES - len(self._kept)
         self._kept += rest[:room]
         self._skipped += max(0, len(rest) - room)
 
@@ -89,51 +87,46 @@ class Scanner:
         self._keep(rest)
         line, start = self._kept, self._line_start
         end = start + len(line) + self._skipped + newline
-        too_long = self._skipped > 0 or len(line.removesuffix(b"\r")) > MAX_LINE_BYTES
-        self._kept, self._skipped, self._line_start = b"", 0, end
         self.stats.line_count += 1
-        self.stats.cut_count += too_long
-        yield from self._read(line, start, end)
+        self.stats.cut_count += self._skipped > 0
+        self._kept, self._skipped, self._line_start = b"", 0, end
+        yield from self._found(self._reader.read(line), line, start, end)
 
     def _whole_lines(self, chunk: bytes, begin: int, stop: int) -> Iterator[Found]:
         """Yield from the lines in ``chunk[begin:stop]``, which ends with a newline."""
         base = self._line_start - begin
-        search = self._reader.prefilter.search
         self.stats.line_count += chunk.count(b"\n", begin, stop)
         self._line_start = base + stop
-        for start, end in self._stretches(chunk, begin, stop):
-            at = start
-            while (found := search(chunk, at, end)) is not None:
-                line_start = chunk.rfind(b"\n", at, found.start()) + 1 or at
-                line_end = chunk.find(b"\n", found.start(), stop)
-                line = chunk[line_start : min(line_end, line_start + _STRETCH)]
-                yield from self._read(line, base + line_start, base + line_end + 1)
-                at = line_end + 1
-                if at >= end:
-                    break
-
-    def _stretches(self, chunk: bytes, begin: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Yield ranges of whole lines, and count the lines that are cut."""
         start = at = begin
-        while stop - at > _STRETCH:
-            newline = chunk.rfind(b"\n", at, at + _STRETCH + 1)
-            if newline >= 0:
-                at = newline + 1
-                continue
-            newline = chunk.index(b"\n", at + _STRETCH)
-            self.stats.cut_count += 1
-            if start < at:
-                yield start, at
-            yield at, at + MAX_LINE_BYTES
-            start = at = newline + 1
-        if start < stop:
-            yield start, stop
+        while stop - at > MAX_LINE_BYTES + 1:
+            newline = chunk.rfind(b"\n", at, at + MAX_LINE_BYTES + 1)
+            if newline < 0:  # a line that is cut
+                yield from self._short_lines(chunk, start, at, base)
+                newline = chunk.index(b"\n", at + MAX_LINE_BYTES)
+                line = chunk[at : at + MAX_LINE_BYTES]
+                self.stats.cut_count += 1
+                reading = self._reader.read(line)
+                yield from self._found(reading, line, base + at, base + newline + 1)
+                start = newline + 1
+            at = newline + 1
+        yield from self._short_lines(chunk, start, stop, base)
 
-    def _read(self, line: bytes, start: int, end: int) -> Iterator[Found]:
-        reading = self._reader.read(line)
+    def _short_lines(self, chunk: bytes, at: int, stop: int, base: int) -> Iterator[Found]:
+        """Yield from the lines in ``chunk[at:stop]``, none of which is cut."""
+        search = self._reader.prefilter.search
+        while at < stop and (found := search(chunk, at, stop)) is not None:
+            start = chunk.rfind(b"\n", at, found.start()) + 1 or at
+            end = chunk.index(b"\n", found.start(), stop)
+            line = chunk[start:end]
+            reading = self._reader.read_candidate(line.removesuffix(b"\r"))
+            yield from self._found(reading, line, base + start, base + end + 1)
+            at = end + 1
+
+    def _found(
+        self, reading: Reading | None, line: bytes, start: int, end: int
+    ) -> Iterator[Found]:
         if reading is None:
             return
         self.stats.matched_count += reading.record is not None
         self.stats.suspicious_count += reading.suspicious
-        shown = line.removesuffix(b"\r")[:MAX_LINE_BYTES]
-        yield Found(offset=start, end=end, line=shown, reading=reading)
+        yield Found(offset=start, end=end, line=line.removesuffix(b"\r"), reading=reading)

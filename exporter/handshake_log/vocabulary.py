@@ -4,6 +4,7 @@ All phrases of ``words`` run in one pass of an RE2 set, whose time grows with th
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -52,6 +53,8 @@ def _compiled(patterns: tuple[str, ...]) -> "re2.Set":
 
 
 _SET = _compiled(tuple(saying.pattern() for saying in SAYINGS))
+# In an outage the same words come by the thousand: two megabytes hold what was said last.
+_SHORT, _REMEMBERED = 512, 1024
 _CERTIFICATE_REASONS = frozenset(
     reason for reason in WORTH if WORTH[reason] >= WORTH[Reason.VERIFY_FAILED]
 ) - {Reason.NOT_TLS, Reason.NO_SHARED_CIPHER, Reason.PROTOCOL_VERSION}
@@ -59,6 +62,10 @@ _CERTIFICATE_REASONS = frozenset(
 
 def hear(text: str) -> Heard:
     """Return what ``text``, one line without its wrappers, says about TLS."""
+    return _remembered(text) if len(text) <= _SHORT else _hear(text)
+
+
+def _hear(text: str) -> Heard:
     matched = _SET.Match(text.encode("utf-8", "replace"))
     if matched is None:
         return NOTHING
@@ -67,6 +74,11 @@ def hear(text: str) -> Heard:
         saying = SAYINGS[index]
         said.setdefault(saying.kind, []).append(saying)
     return _weigh(text, said)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(text: str) -> Heard:
+    return _hear(text)
 
 
 def _weigh(text: str, said: dict[Kind, list[Saying]]) -> Heard:

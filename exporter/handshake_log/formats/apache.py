@@ -46,7 +46,7 @@ _QUEUE = "Library Error: "
 _QUEUE_STEP = 3
 
 
-def read(message: Message, _heard: Heard) -> Reading | None:
+def read(message: Message) -> Reading | None:
     """Return what a line of httpd's error log or of the recommended access log tells."""
     access = _ACCESS.match(message.text)
     if access is not None:

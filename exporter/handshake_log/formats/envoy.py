@@ -8,7 +8,7 @@ import re
 
 from exporter.handshake_log.message import Format, Message, Reading
 from exporter.handshake_log.peers import peer_in
-from exporter.handshake_log.vocabulary import Heard, hear
+from exporter.handshake_log.vocabulary import hear
 from exporter.observations import HandshakeRecord, Reason
 
 _ERROR = re.compile(r"TLS[_ ]error:[| ]?(?P<text>.*?)(?::TLS_error_end|\"|$)")
@@ -22,12 +22,14 @@ _DOWNSTREAM_KEYS = (
 )
 
 
-def read(message: Message, heard: Heard) -> Reading | None:
+def read(message: Message) -> Reading | None:
     """Return what a line of Envoy's access or connection log tells."""
+    if "TLS" not in message.text and "SSL error" not in message.text:
+        return None
     error = _ERROR.search(message.text)
     if error is None and _OPERATOR.search(message.text) is None:
         return None
-    told = hear(f"TLS error: {error['text']}".replace("_", " ")) if error is not None else heard
+    told = hear(f"TLS error: {error['text']}".replace("_", " ") if error else message.text)
     if not told.failure:
         return Reading(suspicious=told.suspicious, writer="envoy")
     record = HandshakeRecord(

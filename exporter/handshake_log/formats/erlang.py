@@ -8,9 +8,10 @@ import re
 
 from exporter.handshake_log.message import Format, Message, Reading
 from exporter.handshake_log.peers import peer_in
-from exporter.handshake_log.vocabulary import Heard
+from exporter.handshake_log.vocabulary import hear
 from exporter.observations import HandshakeRecord, Reason
 
+_MARKS = ("ALERT", "tls_alert", "_error,", "bad_cert", ".erl:", "ssl_closed", "TLS ", "DTLS ")
 _ALERT = re.compile(
     r"\b(?:TLS|DTLS) (?:server|client): In state|\b(?:SERVER|CLIENT) ALERT: Fatal|"
     r"\bSSL: \w+: \w+\.erl:\d+|\{tls_alert,|\{ssl_(?:upgrade_)?error,|\{bad_cert,|"
@@ -21,11 +22,12 @@ _PEERNAME = re.compile(r"\b(?:peername|remote_ip|peer)[:=]\s*\"?(?P<peer>[0-9A-F
 _EMQX = re.compile(r"emqx|esockd|\bmsg: \w+|\bmfa: ", re.IGNORECASE)
 
 
-def read(message: Message, heard: Heard) -> Reading | None:
+def read(message: Message) -> Reading | None:
     """Return what a line of a program on Erlang's ssl tells."""
     text = message.text
-    if _ALERT.search(text) is None:
+    if not any(mark in text for mark in _MARKS) or _ALERT.search(text) is None:
         return None
+    heard = hear(text)
     writer = "emqx" if _EMQX.search(text) else "erlang"
     if not heard.failure:
         return Reading(suspicious=heard.suspicious, writer=writer)

@@ -8,7 +8,7 @@ refusal it is says the error: ``remote error:`` is an alert that was read.
 import re
 
 from exporter.handshake_log.message import Format, Message, Reading
-from exporter.handshake_log.vocabulary import Heard, hear
+from exporter.handshake_log.vocabulary import hear
 from exporter.observations import HandshakeRecord, Reason, ToldBy
 
 _HANDSHAKE = re.compile(r"TLS handshake error from (?P<peer>\S+): (?P<text>.*)$", re.DOTALL)
@@ -27,23 +27,26 @@ _SUITES = {
 }
 
 
-def read(message: Message, heard: Heard) -> Reading | None:
+def read(message: Message) -> Reading | None:
     """Return what a line of Go's net/http or of etcd tells."""
-    found = _HANDSHAKE.search(message.text) or _ETCD.search(message.text)
-    if found is None:
-        return _zap(message, heard)
-    return _failed(found["text"], found["peer"])
+    if "TLS handshake error from" in message.text:
+        found = _HANDSHAKE.search(message.text)
+    elif "rejected connection" in message.text:
+        found = _ETCD.search(message.text)
+        if found is None:
+            return _zap(message)
+    else:
+        return None
+    return None if found is None else _failed(found["text"], found["peer"])
 
 
-def _zap(message: Message, heard: Heard) -> Reading | None:
+def _zap(message: Message) -> Reading | None:
     """Return what etcd's structured form says: peer and error are members of their own."""
     peer = message.fields.get("remote-addr")
-    if peer is None or "rejected connection" not in message.text:
-        return None
-    return _failed(message.fields.get("error", ""), peer, heard)
+    return None if peer is None else _failed(message.fields.get("error", ""), peer)
 
 
-def _failed(text: str, peer: str, heard: Heard | None = None) -> Reading:
+def _failed(text: str, peer: str) -> Reading:
     # Judged by the error alone: behind "remote error" stands what the peer sent.
     told = hear(f"TLS handshake error: {text}")
     reason, told_by = told.reason, told.told_by
@@ -51,8 +54,6 @@ def _failed(text: str, peer: str, heard: Heard | None = None) -> Reading:
     known = next((row for words, row in _SUITES.items() if plain.endswith(words)), None)
     if known is not None and reason in {None, Reason.OTHER, *(row[0] for row in _SUITES.values())}:
         reason, told_by = known
-    if told_by is None and heard is not None:
-        told_by = heard.told_by
     record = HandshakeRecord(
         failure=True,
         success=False,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from exporter.handshake_log.message import Format, Message, Reading
 from exporter.handshake_log.moments import utc_time_moment
-from exporter.handshake_log.vocabulary import Heard, hear
+from exporter.handshake_log.vocabulary import hear
 from exporter.handshake_log.words.openssl import packed
 from exporter.handshake_log.words.x509 import REASONS as X509_REASONS
 from exporter.observations import HandshakeRecord, Reason, ToldBy
@@ -19,17 +19,16 @@ _LOCAL = ToldBy.LOCAL
 _PEER = ToldBy.PEER
 _CLIENT = r"(?P<peer>[^\s\[]+|unix:\S+) \[(?P<at>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)(?:\.\d+)?\]"
 # docs/logging.md: "fleet_tls" says whose format this is; {…} holds texts, {+Q} quotes names.
-_OURS = re.compile(rf"(?:^|\s){_CLIENT} (?P<frontend>\S+) fleet_tls (?P<fields>.*)$")
+_OURS = re.compile(rf"{_CLIENT} (?P<frontend>\S+) fleet_tls (?P<fields>.*)$")
 _FIELD = re.compile(r"(\w+)=(?:\{([^}]*)\}|\"((?:[^\"\\]|\\.)*)\"|(\S*))")
-_DEFAULT = re.compile(
-    rf"(?:^|\s){_CLIENT} (?P<frontend>[^\s/]+)/(?P<listener>[^\s:]+): (?P<text>.*)$"
-)
+_DEFAULT = re.compile(rf"{_CLIENT} (?P<frontend>[^\s/]+)/(?P<listener>[^\s:]+): (?P<text>.*)$")
 # "… fc_err/ssl_fc_err,hex/ssl_c_err/ssl_c_ca_err/ssl_fc_is_resumed sni/version/cipher"
 _HTTPS_LOG = re.compile(
-    rf"(?:^|\s){_CLIENT} (?P<frontend>\S+) .* "
+    rf"{_CLIENT} (?P<frontend>\S+) .* "
     r"(?P<fc>\d+|-)/(?P<ssl>[0-9A-Fa-f]+|-)/(?P<leaf>\d+|-)/(?P<ca>\d+|-)/(?P<resumed>[01-]) "
     r"(?P<sni>[^/\s]+)/(?P<version>[^/\s]+)/(?P<cipher>\S+)"
 )
+_STAMP = re.compile(r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d(?:\.\d+)?\]")
 _TEXTS = {
     # conn_err_code_str(): the code's text and what it says.
     "Connection closed during SSL handshake": (Reason.CONNECTION_RESET, _PEER),
@@ -56,19 +55,18 @@ _TEXTS = {
 _NOT_AN_ERROR = {"", "-", "0"}
 
 
-def read(message: Message, heard: Heard) -> Reading | None:
+def read(message: Message) -> Reading | None:
     """Return what a line of HAProxy tells."""
-    ours = _OURS.search(message.text)
-    if ours is not None:
-        return _ours(ours)
-    default = _DEFAULT.search(message.text)
-    if default is not None:
-        return _default(default)
-    https = _HTTPS_LOG.search(message.text)
-    if https is not None:
-        return _https_log(https)
+    stamp = _STAMP.search(message.text)
+    if stamp is not None:
+        # What stands before the client's address is a header that nobody took off.
+        text = message.text[message.text.rfind(" ", 0, max(0, stamp.start() - 1)) + 1 :]
+        for pattern, reading_of in _PATTERNS:
+            found = pattern.match(text)
+            if found is not None:
+                return reading_of(found)
     if message.program == "haproxy" or "haproxy[" in message.text:
-        return _custom(message, heard)
+        return _custom(message)
     return None
 
 
@@ -82,9 +80,10 @@ def _default(line: re.Match[str]) -> Reading:
     return _failed(line["peer"], *known)
 
 
-def _custom(message: Message, heard: Heard) -> Reading | None:
+def _custom(message: Message) -> Reading | None:
     """A log-format of the operator's own, around HAProxy's texts."""
     known = next((row for text, row in _TEXTS.items() if text in message.text), None)
+    heard = hear(message.text)
     if known is None and not heard.failure:
         return None
     found = re.search(rf"(?:^|\s){_CLIENT}", message.text)
@@ -176,6 +175,7 @@ def _at(text: str) -> datetime | None:
         return None
 
 
+_PATTERNS = ((_OURS, _ours), (_DEFAULT, _default), (_HTTPS_LOG, _https_log))
 HAPROXY = Format(
     writer="haproxy",
     marks=(r" fleet_tls resumed=", r"/[01] [^/ ]+/(?:TLSv1|SSLv3)[.\d]*/"),

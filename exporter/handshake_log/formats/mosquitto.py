@@ -27,23 +27,23 @@ _CLOSED = re.compile(
 )
 
 
-def read(message: Message, heard: Heard) -> Reading | None:
+def read(message: Message) -> Reading | None:
     """Return what a line of mosquitto tells."""
     text = message.text
-    queue = _QUEUE.search(text)
+    queue = _QUEUE.search(text) if "OpenSSL Error" in text else None
     if queue is not None and "SSL routines" in text:
-        return _failed(heard, None, step=1 + int(queue["index"] or 0))
-    refused = _REFUSED.search(text)
+        return _failed(hear(queue["text"]), None, step=1 + int(queue["index"] or 0))
+    refused = _REFUSED.search(text) if "Client connection from" in text else None
     if refused is not None:
         return _failed(hear(refused["text"]), refused["peer"], step=0)
-    opened = _OPENED.search(text)
+    opened = _OPENED.match(text)
     if opened is not None:
         clue = Clue(kind=ClueKind.OPENED, peer=opened["peer"], port=int(opened["port"]))
         return Reading(clue=clue, writer="mosquitto")
-    named = _NAMED.search(text)
+    named = _NAMED.match(text)
     if named is not None:
         return _named(named)
-    closed = _CLOSED.search(text)
+    closed = _CLOSED.match(text)
     if closed is not None:
         name = closed["name"] or closed["socket"]
         clue = Clue(

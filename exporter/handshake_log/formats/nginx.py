@@ -10,11 +10,12 @@ import re
 
 from exporter.handshake_log.message import NOT_ITS_BUSINESS, Format, Message, Reading
 from exporter.handshake_log.moments import asn1_moment, clf_moment
-from exporter.handshake_log.vocabulary import Heard, hear
+from exporter.handshake_log.vocabulary import hear
 from exporter.observations import HandshakeRecord, Reason, ToldBy
 
+# A collector may have put something before the level, but nothing that quotes a client.
 _ERROR = re.compile(
-    r"^(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )?"
+    r"^[^\[\"{]{0,200}"
     r"\[(?P<level>debug|info|notice|warn|error|crit|alert|emerg)\] \d+#\d+: "
     r"(?:\*(?P<number>\d+) )?"
     r"(?P<message>.*)",
@@ -49,26 +50,17 @@ _SYSTEM = (
 )
 
 
-def read(message: Message, heard: Heard) -> Reading | None:
+def read(message: Message) -> Reading | None:
     """Return what a line of nginx's error log or of the recommended access log tells."""
     access = _ACCESS.match(message.text)
     if access is not None:
         return _success(access)
     found = _ERROR.match(message.text)
     if found is None:
-        return _pasted(message, heard)
+        return None
     if found["level"] == "debug":
         return NOT_ITS_BUSINESS
     return _error(found["message"], found["number"])
-
-
-def _pasted(message: Message, heard: Heard) -> Reading | None:
-    """A message without its head, as other collectors keep it."""
-    if ", client: " in message.text and ", server: " in message.text:
-        return _error(message.text, None)
-    if heard.failure and " while SSL handshaking" in message.text:
-        return _error(message.text, None)
-    return None
 
 
 def _error(text: str, number: str | None) -> Reading:

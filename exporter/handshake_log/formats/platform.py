@@ -8,26 +8,24 @@ import re
 
 from exporter.handshake_log.message import Format, Message, Reading
 from exporter.handshake_log.peers import peer_in
-from exporter.handshake_log.vocabulary import Heard, hear
+from exporter.handshake_log.vocabulary import hear
 from exporter.observations import HandshakeRecord, Reason, ToldBy
 
-_OUTCOME = re.compile(
-    r"\bTLS Handshake: (?P<outcome>FAILED|SUCCESS|OK)\b(?P<rest>.*)$", re.IGNORECASE
-)
+_OUTCOME = re.compile(r"\bTLS Handshake: (?P<outcome>FAILED|SUCCESS|OK)\b(?P<rest>.*)$")
 _VERIFY = re.compile(r"(?:^|\s)Error: certificate verify failed\b(?P<rest>.*)$")
 _REPORT = re.compile(r"(?:^|\s)(?:Rotation: (?:SUCCESS|FAILED)|Distributed: \d+/\d+ devices)\b")
 _DEVICE = re.compile(r"\b(?:device(?:Id|_id|-id)?|client|peer)[:=]? ?\"?(?P<peer>[\w.:@-]+)")
 
 
-def read(message: Message, _heard: Heard) -> Reading | None:
+def read(message: Message) -> Reading | None:
     """Return what a line of the platform tells."""
     text = message.text
-    if _REPORT.search(text) is not None:
+    if ("Rotation: " in text or "Distributed: " in text) and _REPORT.search(text) is not None:
         return Reading(writer="platform")
-    outcome = _OUTCOME.search(text)
+    outcome = _OUTCOME.search(text) if "TLS Handshake: " in text else None
     if outcome is not None:
         return _handshake(message, outcome)
-    verify = _VERIFY.search(text)
+    verify = _VERIFY.search(text) if "Error: certificate verify failed" in text else None
     if verify is not None:
         return _record(message, verify["rest"], Reason.VERIFY_FAILED, ToldBy.LOCAL)
     return None

@@ -34,9 +34,9 @@ _TIMED_OUT = re.compile(r"^ssl_start: .*TIMEOUTbusy")
 _STEPS = (("CERT: ", 1), ("SSL_", 2), ("ssl_start: ", 2), ("error queue: ", 3))
 
 
-def read(message: Message, _heard: Heard) -> Reading | None:
+def read(message: Message) -> Reading | None:
     """Return what a line of stunnel tells."""
-    line = _LINE.search(message.text)
+    line = _LINE.search(message.text) if "LOG" in message.text else None
     if line is None:
         return None
     text, thread = line["text"], line["thread"]
