@@ -1,0 +1,101 @@
+from datetime import datetime, timedelta
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.anchors import trust_store
+from exporter.observations import Reason
+from exporter.verdicts import cache
+from exporter.verdicts.cache import Judge
+from exporter.verdicts.judge import judge
+from tests.pki import certificate_of, make_ca, make_leaf, utc
+
+WIDE = {"not_before": utc("2020-01-01"), "not_after": utc("2040-01-01")}
+ROOT = make_ca("root", not_before=WIDE["not_before"], not_after=WIDE["not_after"])
+MIDDLE = make_ca("middle", issuer=ROOT, not_before=utc("2026-01-01"), not_after=utc("2028-01-01"))
+LEAF = make_leaf(MIDDLE, "x.test", not_before=utc("2026-06-01"), not_after=utc("2027-01-01"))
+CHAIN = [certificate_of(LEAF), certificate_of(MIDDLE)]
+STORE = trust_store("a", [certificate_of(ROOT)])
+NOW = utc("2026-11-24")
+
+
+def test_a_verdict_is_made_once_while_it_holds() -> None:
+    judge_ = Judge()
+
+    first = judge_.judge(CHAIN, STORE, name="x.test", at=NOW)
+    again = judge_.judge(CHAIN, STORE, name="x.test", at=NOW + timedelta(days=1))
+
+    assert again is first
+    assert (judge_.hit_count, judge_.miss_count) == (1, 1)
+
+
+def test_it_is_made_anew_at_the_moment_it_can_change_and_when_the_clock_goes_back() -> None:
+    judge_ = Judge()
+    first = judge_.judge(CHAIN, STORE, name=None, at=NOW)
+    assert first.steady_until is not None
+
+    over = judge_.judge(CHAIN, STORE, name=None, at=first.steady_until)
+    before = judge_.judge(CHAIN, STORE, name=None, at=NOW - timedelta(days=300))
+
+    assert over.reasons == (Reason.EXPIRED,)
+    assert before.reasons == (Reason.NOT_YET_VALID,)
+
+
+def test_another_name_store_or_order_is_another_verdict() -> None:
+    judge_ = Judge()
+    judge_.judge(CHAIN, STORE, name="x.test", at=NOW)
+
+    judge_.judge(CHAIN, STORE, name="y.test", at=NOW)
+    judge_.judge(CHAIN, trust_store("b", []), name="x.test", at=NOW)
+    judge_.judge(CHAIN[:1], STORE, name="x.test", at=NOW)
+
+    assert (judge_.hit_count, judge_.miss_count) == (0, 4)
+
+
+def test_two_names_of_one_set_of_anchors_share_the_work_and_keep_their_names() -> None:
+    judge_ = Judge()
+    judge_.judge(CHAIN, STORE, name=None, at=NOW)
+
+    other = judge_.judge(CHAIN, trust_store("b", STORE.anchors), name=None, at=NOW)
+
+    assert (other.trust_store, judge_.miss_count) == ("b", 1)
+
+
+def test_a_ca_that_is_learned_makes_a_missing_intermediate_known() -> None:
+    judge_ = Judge()
+    before = judge_.judge(CHAIN[:1], STORE, name=None, at=NOW)
+
+    judge_.learn([CHAIN[1]])
+    judge_.learn([CHAIN[1]])
+    after = judge_.judge(CHAIN[:1], STORE, name=None, at=NOW)
+
+    assert before.reasons == (Reason.UNKNOWN_CA,)
+    assert after.reasons == (Reason.CHAIN_INCOMPLETE,)
+
+
+def test_neither_verdicts_nor_known_cas_grow_without_bound() -> None:
+    judge_ = Judge(limit=2)
+    with patch.object(cache, "_KNOWN_LIMIT", 1):
+        for number in range(4):
+            judge_.judge(CHAIN, STORE, name=f"{number}.test", at=NOW)
+        judge_.learn(CHAIN)
+
+    assert len(judge_._verdicts) == 2
+    assert len(judge_._known) == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.datetimes(datetime(2019, 1, 1), datetime(2041, 1, 1)))  # noqa: DTZ001 - made aware below
+def test_a_verdict_is_the_same_until_its_own_end(moment: datetime) -> None:
+    at = moment.replace(tzinfo=NOW.tzinfo, microsecond=0)
+
+    first = judge(CHAIN, STORE, name="x.test", at=at)
+
+    if first.steady_until is not None:
+        last = judge(CHAIN, STORE, name="x.test", at=first.steady_until - timedelta(seconds=1))
+        assert (last.verified, last.reasons, last.path) == (
+            first.verified,
+            first.reasons,
+            first.path,
+        )

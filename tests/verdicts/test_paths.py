@@ -1,0 +1,89 @@
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.anchors import trust_store
+from exporter.verdicts.judge import judge
+from exporter.verdicts.paths import find_path, is_issued_by
+from tests.pki import Issued, Wishes, certificate_of, issue, make_ca, make_leaf, new_key, utc
+
+ROOT = make_ca("root")
+MIDDLE = make_ca("middle", issuer=ROOT)
+LEAF = make_leaf(MIDDLE, "x.test")
+OTHER = make_ca("other")
+
+
+def path(leaf: Issued, others: list[Issued], anchors: list[Issued]) -> list[str] | None:
+    found = find_path(
+        certificate_of(leaf), map(certificate_of, others), [certificate_of(a) for a in anchors]
+    )
+    return None if found is None else [certificate.subject_cn for certificate in found]
+
+
+def test_a_path_is_found_whatever_the_order() -> None:
+    assert path(LEAF, [OTHER, MIDDLE], [ROOT]) == ["x.test", "middle", "root"]
+    assert path(LEAF, [MIDDLE, OTHER, MIDDLE], [OTHER, ROOT]) == ["x.test", "middle", "root"]
+
+
+def test_an_anchor_ends_the_path_wherever_it_stands() -> None:
+    assert path(LEAF, [MIDDLE], [MIDDLE]) == ["x.test", "middle"]
+    assert path(LEAF, [], [LEAF]) == ["x.test"]
+
+
+def test_there_is_none_without_the_issuer_or_with_a_namesake_of_another_key() -> None:
+    assert path(LEAF, [], [ROOT]) is None
+    assert path(LEAF, [make_ca("middle", issuer=ROOT)], [ROOT]) is None
+
+
+def test_a_dead_end_is_left_again() -> None:
+    key = new_key()
+    wishes = Wishes(common_name="crossed", is_ca=True)
+    by_other, by_root = issue(wishes, issuer=OTHER, key=key), issue(wishes, issuer=ROOT, key=key)
+
+    found = path(make_leaf(by_other, "x.test"), [by_other, by_root], [ROOT])
+
+    assert found == ["x.test", "crossed", "root"]
+
+
+def test_two_cas_that_certify_each_other_are_no_endless_loop() -> None:
+    key_a, key_b = new_key(), new_key()
+    a, b = Wishes(common_name="a", is_ca=True), Wishes(common_name="b", is_ca=True)
+    a_self, b_self = issue(a, key=key_a), issue(b, key=key_b)
+    circle = [issue(a, issuer=b_self, key=key_a), issue(b, issuer=a_self, key=key_b)]
+
+    assert path(make_leaf(a_self, "x.test"), circle, [ROOT]) is None
+
+
+def test_a_hostile_crowd_of_lookalikes_is_given_up_on() -> None:
+    key = new_key()
+    wishes = Wishes(common_name="same", is_ca=True)
+    parent = issue(wishes, key=key)
+    crowd = [issue(wishes, issuer=parent, key=key) for _ in range(40)]
+
+    assert path(make_leaf(parent, "x.test"), crowd, [ROOT]) is None
+
+
+def test_an_ed25519_issuer_is_told_from_another_one() -> None:
+    issuer = make_ca("ed", key_ids=False)
+    child = issue(Wishes(common_name="x"), issuer=issuer)
+
+    assert is_issued_by(certificate_of(child), certificate_of(issuer))
+    assert not is_issued_by(certificate_of(child), certificate_of(make_ca("ed")))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.sampled_from([ROOT, MIDDLE, LEAF, OTHER]), min_size=1, max_size=8),
+    st.lists(st.sampled_from([ROOT, MIDDLE, OTHER]), max_size=3),
+)
+def test_any_heap_of_certificates_gets_a_verdict(
+    sent: list[Issued], anchors: list[Issued]
+) -> None:
+    chain = [certificate_of(issued) for issued in sent]
+    store = trust_store("s", map(certificate_of, anchors))
+
+    verdict = judge(chain, store, name="x.test", at=utc("2026-11-24"), known=chain)
+
+    assert verdict.verified is (not verdict.reasons)
+    assert bool(verdict.path) is verdict.verified
+    assert (verdict.not_after is not None) is verdict.verified
+    assert verdict.verified or verdict.detail
