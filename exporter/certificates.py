@@ -14,9 +14,9 @@ from cryptography.x509.oid import NameOID
 
 from exporter.errors import CertificateError
 
-_PEM = re.compile(
-    rb"-----BEGIN (?:X509 )?CERTIFICATE-----(.+?)-----END (?:X509 )?CERTIFICATE-----", re.DOTALL
-)
+_PEM_BEGIN = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----")
+# No "-" in the body: a million beginnings without an end are read once, not a million times
+_PEM = re.compile(_PEM_BEGIN.pattern + rb"([^-]*)-----END (?:X509 )?CERTIFICATE-----")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521", "secp224r1": "P-224"}
 
@@ -183,6 +183,11 @@ def read_pem(data: bytes, *, what: str) -> tuple[Certificate, ...]:
     if _PRIVATE_KEY.search(data):
         raise CertificateError(f"{what}: it holds a private key; only certificates belong here")
     blocks = _PEM.findall(data)
+    begun_count = len(_PEM_BEGIN.findall(data))
+    if begun_count != len(blocks):
+        raise CertificateError(
+            f"{what}: {begun_count} certificates begin in it, but {len(blocks)} end as they should"
+        )
     if not blocks:
         raise CertificateError(f"{what}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
     found = []
