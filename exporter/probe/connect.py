@@ -1,13 +1,12 @@
 """A connection to the first of several addresses that takes one."""
 
-import asyncio
 from collections.abc import Sequence
 
 from exporter.clock import Clock
 from exporter.observations import Reason
 from exporter.probe.failure import Failure, LookFailed, explain_connect
 from exporter.probe.resolve import Address
-from exporter.probe.wire import Wire
+from exporter.probe.wire import TooLate, Wire
 
 _MAX_TRIED = 4
 
@@ -40,10 +39,10 @@ async def _connect_one(address: Address, share_s: float) -> Wire:
         raise LookFailed(explain_connect(exc)) from exc
     is_connected = False
     try:
-        async with asyncio.timeout(share_s):
-            await wire.connect()
+        wire.allow(share_s)
+        await wire.connect()
         is_connected = True
-    except TimeoutError as exc:  # ours, or the kernel's ETIMEDOUT: they mean the same
+    except (TooLate, TimeoutError) as exc:  # our limit or the kernel's
         failure = Failure(
             reason=Reason.CONNECT_TIMEOUT,
             rejected_by=None,

@@ -1,7 +1,5 @@
 """A handshake over a wire, and a polite end of it."""
 
-import asyncio
-
 from exporter.observations import Reason, ToldBy
 from exporter.probe.failure import (
     Failure,
@@ -12,7 +10,7 @@ from exporter.probe.failure import (
     explain_tls,
 )
 from exporter.probe.openssl import Session, Step
-from exporter.probe.wire import Wire
+from exporter.probe.wire import TooLate, Wire
 
 # After a TLS 1.3 server asked for our certificate, its refusal comes when our side is done
 # (RFC 8446, 4.4.2.4 and 6.2). It needs one way there and back and some arithmetic, as the
@@ -47,12 +45,22 @@ class Conversation:
         self._send_error: OSError | None = None
         self._is_over = False
 
-    async def shake_hands(self) -> None:
+    async def shake_hands(self, phase_s: float) -> None:
         """Return when our side is done; its last words wait for ``say_goodbye``.
+
+        Args:
+            phase_s: The most it may take.
 
         Raises:
             LookFailed: there will be no handshake.
         """
+        self._wire.allow(phase_s)
+        try:
+            await self._shake_hands()
+        except TooLate:
+            raise LookFailed(explain_silence(self.progress, phase_s)) from None
+
+    async def _shake_hands(self) -> None:
         session = self._session
         while (step := session.handshake()) is Step.WANTS_READ:
             await self._send(session.outgoing())
@@ -74,8 +82,6 @@ class Conversation:
         """
         linger_s = _LINGER_S
         if self._session.certificate_requested:
-            await self._send(self._unsent)
-            self._unsent = b""
             await self._await_refusal(
                 min(phase_s, max(_REFUSAL_MIN_S, _REFUSAL_FACTOR * handshake_s))
             )
@@ -84,16 +90,18 @@ class Conversation:
             await self._part(min(phase_s, linger_s))
 
     async def _await_refusal(self, patience_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + patience_s
-        self._take_in()  # what came together with the last of the handshake
+        self._wire.allow(patience_s)
+        is_settling = False
         try:
-            async with asyncio.timeout_at(end) as patience:
-                while not self._is_over:
-                    if self._session.is_accepted:
-                        patience.reschedule(min(end, loop.time() + _SETTLE_S))
-                    await self._hear_answer()
-        except TimeoutError:
+            await self._send(self._unsent)
+            self._unsent = b""
+            self._take_in()  # what came together with the last of the handshake
+            while not self._is_over:
+                if self._session.is_accepted and not is_settling:
+                    is_settling = True
+                    self._wire.allow(min(patience_s, _SETTLE_S))
+                await self._hear_answer()
+        except TooLate:
             return
 
     async def _hear_answer(self) -> None:
@@ -131,14 +139,14 @@ class Conversation:
 
     async def _part(self, linger_s: float) -> None:
         self._session.close()
-        await self._send(self._unsent + self._session.outgoing())
+        self._wire.allow(linger_s)
         try:
+            await self._send(self._unsent + self._session.outgoing())
             self._wire.finish()
-            async with asyncio.timeout(linger_s):
-                while await self._is_still_talking():
-                    pass
-        except OSError:  # also TimeoutError: it does not close; we have been polite enough
-            return
+            while await self._is_still_talking():
+                pass
+        except (OSError, TooLate):
+            return  # gone, or it does not close: we have been polite enough
 
     async def _is_still_talking(self) -> bool:
         data = await self._wire.receive()
@@ -159,10 +167,6 @@ class Conversation:
             certificate_requested=self._session.certificate_requested,
             certificate_held=self._holds_certificate,
         )
-
-    def explain_silence(self, phase_s: float) -> Failure:
-        """Return what it means that the handshake was not done within ``phase_s``."""
-        return explain_silence(self.progress, phase_s)
 
     def _told_by_library(self) -> Failure:
         error = self._session.error

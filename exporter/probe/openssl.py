@@ -138,10 +138,7 @@ class Session:
 
     def outgoing(self) -> bytes:
         """Return what is to be sent now; may be empty."""
-        parts = []
-        while (count := lib.BIO_read(self._outward, _SCRATCH, _SCRATCH_BYTES)) > 0:
-            parts.append(ffi.buffer(_SCRATCH, count)[:])
-        return b"".join(parts)
+        return _drained(self._outward)
 
     def handshake(self) -> Step:
         """Go on with the handshake; after FAILED, ``error`` says why."""
@@ -231,10 +228,17 @@ _SCRATCH = ffi.new("char[]", _SCRATCH_BYTES)  # one event loop, never held acros
 
 def _der_of(certificate: Any, bio: Any) -> bytes:
     lib.i2d_X509_bio(bio, certificate)
-    parts = []
-    while (count := lib.BIO_read(bio, _SCRATCH, _SCRATCH_BYTES)) > 0:
-        parts.append(ffi.buffer(_SCRATCH, count)[:])
-    return b"".join(parts)
+    return _drained(bio)
+
+
+def _drained(bio: Any) -> bytes:
+    """Return all that is in a memory BIO."""
+    count = lib.BIO_read(bio, _SCRATCH, _SCRATCH_BYTES)
+    data = b""
+    while count == _SCRATCH_BYTES:
+        data += ffi.buffer(_SCRATCH, count)[:]
+        count = lib.BIO_read(bio, _SCRATCH, _SCRATCH_BYTES)
+    return data + ffi.buffer(_SCRATCH, count)[:] if count > 0 else data
 
 
 def _drain_errors() -> list[TlsError]:

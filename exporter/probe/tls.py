@@ -100,7 +100,7 @@ class _Look:
                 holds_certificate=context.holds_certificate,
                 max_bytes=self._limits.max_bytes,
             )
-            await self._shake_hands(talk)
+            await talk.shake_hands(self._limits.phase_s)
             self._handshake_s = self._clock.monotonic() - connected
             await talk.say_goodbye(handshake_s=self._handshake_s, phase_s=self._limits.phase_s)
             self._is_done = True
@@ -118,13 +118,6 @@ class _Look:
             raise LookFailed(explain_resolve(host, exc)) from exc
         self._resolve_s = self._clock.monotonic() - started
         return found
-
-    async def _shake_hands(self, talk: Conversation) -> None:
-        try:
-            async with asyncio.timeout(self._limits.phase_s):
-                await talk.shake_hands()
-        except TimeoutError:
-            raise LookFailed(talk.explain_silence(self._limits.phase_s)) from None
 
     def collect(self) -> None:
         """Take over what the endpoint has shown, however the look ended."""

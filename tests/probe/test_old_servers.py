@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from cryptography.x509 import ocsp
 
+from exporter.clock import SystemClock
 from exporter.observations import Reason, ToldBy
+from exporter.probe.client_files import ClientFiles
 from tests.daemons import Daemon, free_port, s_server, write_key, write_pem
 from tests.pki import Issued, make_ca, make_leaf, new_key
-from tests.probe.conftest import Look, Pki, names_of
+from tests.probe.conftest import QUICK, Look, Pki, at, names_of, new_prober
 from tests.probe.staples import staple_of
 
 pytestmark = pytest.mark.slow
@@ -63,6 +65,41 @@ async def test_an_old_or_small_cipher_is_no_obstacle(
         seen = await look(port)
 
     assert (seen.handshake, seen.cipher) == (True, cipher)
+
+
+@pytest.mark.parametrize(
+    ("group", "version"),
+    [
+        ("P-256", "-tls1_2"),
+        ("P-256", "-tls1_3"),
+        ("P-384", "-tls1_3"),
+        ("X25519", "-tls1_2"),
+        ("brainpoolP256r1", "-tls1_2"),  # RFC 8446 left these curves out
+        ("ffdhe2048", "-tls1_3"),  # and brought these groups in
+    ],
+)
+async def test_a_server_with_one_key_exchange_group_only_is_looked_at(
+    look: Look, pki: Pki, tmp_path: Path, group: str, version: str
+) -> None:
+    port = free_port()
+
+    with serve(tmp_path, port, pki.chain, version, "-groups", group):
+        seen = await look(port)
+
+    assert seen.handshake, seen.detail
+    assert len(seen.chain) == 2
+
+
+async def test_a_big_client_chain_is_shown_whole(pki: Pki, tmp_path: Path) -> None:
+    port = free_port()
+    chain = write_pem(tmp_path, "big.pem", pki.client, *[pki.client_root] * 90)
+    files = ClientFiles(chain, write_key(tmp_path, "client.key", pki.client), SystemClock())
+    arguments = ("-Verify", "1", "-CAfile", write_pem(tmp_path, "ca.pem", pki.client_root))
+
+    with serve(tmp_path, port, pki.chain, *arguments, "-verify_return_error"):
+        seen = await new_prober(files)(at(port), QUICK)
+
+    assert seen.handshake, seen.detail
 
 
 async def test_an_anonymous_server_shares_no_cipher_with_us(look: Look, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from exporter.probe.conversation import Conversation
 from exporter.probe.failure import LookFailed
 from exporter.probe.openssl import ClientContext, Session
 from exporter.probe.resolve import Address
-from exporter.probe.wire import Wire
+from exporter.probe.wire import TooLate, Wire
 from tests.listeners import listening, reset_at_once
 
 
@@ -77,6 +77,39 @@ async def test_closing_while_waiting_leaves_nothing_registered() -> None:
     assert asyncio.get_running_loop().remove_reader(number) is False
 
 
+async def test_one_who_does_not_take_what_is_sent_is_given_up_in_time() -> None:
+    is_over = asyncio.get_running_loop().create_future()
+
+    async def stay(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await is_over
+
+    async with listening(stay) as port:
+        with Wire(at(port)) as wire:
+            await wire.connect()
+            wire.allow(0.05)
+            with pytest.raises(TooLate):
+                await wire.send(b"x" * 50_000_000)
+            with pytest.raises(TooLate):
+                await wire.receive()
+        is_over.set_result(None)
+
+
+async def test_time_is_allowed_anew_for_each_phase() -> None:
+    async def stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"late")
+
+    async with listening(stay) as port:
+        with Wire(at(port)) as wire:
+            await wire.connect()
+            wire.allow(0.02)
+            with pytest.raises(TooLate):
+                await wire.receive()
+            wire.allow(5)
+            await wire.send(b".")
+            assert await wire.receive() == b"late"
+
+
 async def test_a_connection_lost_before_our_first_word_is_a_reset() -> None:
     async with listening(reset_at_once) as port:
         with Wire(at(port)) as wire:
@@ -86,7 +119,7 @@ async def test_a_connection_lost_before_our_first_word_is_a_reset() -> None:
             session = Session(ClientContext(), None)
             talk = Conversation(wire, session, holds_certificate=False, max_bytes=9_999)
             with pytest.raises(LookFailed) as failed:
-                await talk.shake_hands()
+                await talk.shake_hands(1.0)
 
     failure = failed.value.failure
     assert (failure.reason, failure.rejected_by) == (Reason.CONNECTION_RESET, ToldBy.PEER)
