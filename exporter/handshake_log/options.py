@@ -15,6 +15,13 @@ class Side(StrEnum):
     PLATFORM = "platform"
 
 
+class ReadFrom(StrEnum):
+    """Where the first reading of a file begins."""
+
+    END = "end"
+    BEGINNING = "beginning"
+
+
 class Options(BaseModel):
     """One source of handshake logs: exactly one of file, journald, push and stdin."""
 
@@ -22,12 +29,23 @@ class Options(BaseModel):
 
     file: Path | None = Field(None, description="Log file, `*` allowed; followed over rotation.")
     journald: str | None = Field(None, description="Unit whose journal is read.")
+    journal_directory: Path | None = Field(
+        None, description="With `journald`: where its files are, such as a host's journal."
+    )
     push: str | None = Field(
         None, description="Name of a source that is pushed: `POST /logs?source=NAME`."
     )
     stdin: bool = Field(False, description="Read standard input.")  # noqa: FBT003 - a field's default
     gateway: str | None = Field(None, description="The gateway that the log is about.")
     side: Side = Field(Side.GATEWAY, description="Who writes the log.")
+    device: str | None = Field(
+        None, description="For `side: device`: the device whose own log it is."
+    )
+    read_from: ReadFrom = Field(
+        ReadFrom.END,
+        description="For `file`: where the very first reading begins; later ones go on where the"
+        " last one ended.",
+    )
     token_file: Path | None = Field(
         None, description="For `push`: file with the bearer token, one line."
     )
@@ -41,4 +59,6 @@ class Options(BaseModel):
             raise ValueError("push needs token_file; no source that is pushed is open to all")
         if self.push is None and self.token_file is not None:
             raise ValueError("token_file belongs to push only")
+        if self.device is not None and self.side is not Side.DEVICE:
+            raise ValueError("device belongs to side: device only")
         return self
