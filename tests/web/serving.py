@@ -1,5 +1,6 @@
 """A server with a service behind it that says what a test wants."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -59,6 +60,7 @@ class FakeService:
     reload_count: int = 0
     scrapes: list[tuple[bool, bool, tuple[int, int] | None]] = field(default_factory=list)
     looked: list[Endpoint] = field(default_factory=list)
+    is_looking: asyncio.Event = field(default_factory=asyncio.Event)
     fleet: Fleet = field(init=False)
     _judge: Judge = field(default_factory=Judge)
 
@@ -86,6 +88,7 @@ class FakeService:
 
     async def look(self, endpoint: Endpoint, limits: Limits) -> Observation:
         self.looked.append(endpoint)
+        self.is_looking.set()
         return await self._prober(endpoint, limits)
 
     def judge(
