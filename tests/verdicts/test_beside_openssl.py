@@ -192,8 +192,9 @@ def test_our_verdicts_are_those_of_openssl_verify(
     @given(
         st.sampled_from(names),
         st.sampled_from(sorted(STORES)),
-        st.sampled_from(NAMES),
-        st.sampled_from(MOMENTS),
+        # half of the cases in the middle of most lives, under a name that mostly fits
+        st.sampled_from(NAMES[:3]) | st.sampled_from(NAMES),
+        st.sampled_from(MOMENTS[2:3]) | st.sampled_from(MOMENTS),
     )
     def case(chain: str, store: str, name: str | None, at: datetime) -> None:
         seen[chain, store, name, at] = compare(directory, chain, store, name, at)
