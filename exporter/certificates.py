@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import sys
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,13 +71,13 @@ def describe(der: bytes) -> Certificate:
             der=der,
             fingerprint_sha256=fingerprint_of(der),
             subject=parsed.subject.rfc4514_string(),
-            issuer=parsed.issuer.rfc4514_string(),
+            issuer=sys.intern(parsed.issuer.rfc4514_string()),  # 10,000 targets have one issuer
             subject_cn=_common_name(parsed.subject),
-            issuer_cn=_common_name(parsed.issuer),
+            issuer_cn=sys.intern(_common_name(parsed.issuer)),
             serial_number=_even_hex(parsed.serial_number),
             not_before=parsed.not_valid_before_utc,
             not_after=parsed.not_valid_after_utc,
-            public_key=_public_key_name(parsed),
+            public_key=sys.intern(_public_key_name(parsed)),
             signature_algorithm=_signature_name(parsed),
         )
     except (

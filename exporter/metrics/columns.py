@@ -14,9 +14,12 @@ _AMBIGUOUS = "\ufffd"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Bytes that are yet to be compressed; ``done`` is told the result in the event loop."""
+    """Lines that are yet to be compressed; ``done`` is told the result in the event loop.
 
-    plain: bytes
+    They are joined only when it is their turn: all at once would be as much as a plain scrape.
+    """
+
+    cells: Sequence[bytes]
     level: int
     done: Callable[[Piece], None]
 
@@ -99,9 +102,9 @@ class Column:
             if known is not None and known[0] == version:
                 yield known[1]
                 continue
-            plain = b"".join(self._cells[block * BLOCK : (block + 1) * BLOCK])
-            if plain:
-                yield Work(plain=plain, level=self._level, done=self._keeper(block, version))
+            cells = self._cells[block * BLOCK : (block + 1) * BLOCK]
+            if any(cells):
+                yield Work(cells=cells, level=self._level, done=self._keeper(block, version))
 
     def _keeper(self, block: int, version: int) -> Callable[[Piece], None]:
         def keep(piece: Piece) -> None:
@@ -143,7 +146,7 @@ class Handed:
         if self._piece is not None:
             yield self._piece
         elif self._lines:
-            yield Work(plain=b"".join(self._lines), level=1, done=self._keeper(self._handed))
+            yield Work(cells=self._lines, level=1, done=self._keeper(self._handed))
 
     def _keeper(self, handed: list[bytes]) -> Callable[[Piece], None]:
         def keep(piece: Piece) -> None:

@@ -164,15 +164,15 @@ class Exposition:
 
     def _pieces(self, *, openmetrics: bool, shard: Shard | None) -> Iterator[Piece | Work]:
         if _is_first(shard):
-            yield _once(self._own_lines(openmetrics=openmetrics))
+            yield _once([self._own_lines(openmetrics=openmetrics)])
         for part in self._select(shard):
             yield self._head(part.metric, openmetrics=openmetrics)
             if part.slots is None:
                 yield from part.family.pieces()
             else:
-                yield _once(b"".join(part.family.cells(part.slots)))
+                yield _once(part.family.cells(part.slots))
         if openmetrics:
-            yield _once(_EOF)
+            yield _once([_EOF])
 
     def _head(self, metric: Metric, *, openmetrics: bool) -> Piece:
         key = (metric.name, openmetrics)
@@ -247,8 +247,8 @@ def _is_first(shard: Shard | None) -> bool:
     return shard is None or shard[0] == 1
 
 
-def _once(plain: bytes) -> Work:
-    return Work(plain=plain, level=1, done=_forget)
+def _once(cells: Sequence[bytes]) -> Work:
+    return Work(cells=cells, level=1, done=_forget)
 
 
 def _forget(_: Piece) -> None:
@@ -263,7 +263,7 @@ def _compress_all(
     finished = []
     for part in parts:
         if isinstance(part, Work):
-            piece = compress(part.plain, part.level)
+            piece = compress(b"".join(part.cells), part.level)
             finished.append((part.done, piece))
             pieces.append(piece)
         else:

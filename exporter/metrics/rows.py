@@ -21,47 +21,46 @@ class Rows:
         self.columns = {name: Column(1 if name in VOLATILE else 6) for name in FAMILIES}
         self.slots = Slots()
         self.duplicate_count = 0
-        self._rendered: dict[str, tuple[str, TargetState | None]] = {}
+        self._rendered: list[TargetState | None] = []
+        self._replaced: dict[str, str] = {}
         self.columns[ANCHORS].grow(1)
 
     def inventory_changed(self, snapshot: FleetSnapshot) -> None:
         """Render what differs from before."""
         self.columns[ANCHORS].set(0, anchor_lines(snapshot.stores))
-        names = self._shown(snapshot)
-        given_up, new = self.slots.use(names)
-        targets = [column for name, column in self.columns.items() if name != ANCHORS]
-        for column in targets:
-            column.grow(self.slots.size)
-            for slot in given_up:
-                column.set(slot, "")
-        self._rendered = {
-            name: self._rendered.get(name, (shown, None)) for name, shown in names.items()
-        }
-        for name in new:
-            self._rendered[name] = (names[name], None)
+        given_up = self.slots.use(self._shown(snapshot))
+        self._rendered.extend([None] * (self.slots.size - len(self._rendered)))
+        for slot in given_up:
+            self._rendered[slot] = None
+        for name, column in self.columns.items():
+            if name != ANCHORS:
+                column.grow(self.slots.size)
+                for slot in given_up:
+                    column.set(slot, "")
         for state in snapshot.targets.values():
             self.target_changed(state)
 
     def target_changed(self, state: TargetState) -> None:
         """Render the lines of one target that may differ from before."""
         name = state.target.name
-        row = self._rendered.get(name)
         slot = self.slots.get(name)
-        if row is None or slot is None:
+        if slot is None:
             return  # its name looks like another's
-        shown, old = row
+        old = self._rendered[slot]
         if old is state:
             return
+        shown = self._replaced.get(name, name)
         for group in GROUPS:
             if old is None or not group.is_same(old, state):
                 for family, render in group.families:
                     self.columns[family].set(slot, render(shown, state))
-        self._rendered[name] = (shown, state)
+        self._rendered[slot] = state
 
-    def _shown(self, snapshot: FleetSnapshot) -> dict[str, str]:
-        """Return the label value of each name; of names that look the same only the first."""
-        names: dict[str, str] = {}
+    def _shown(self, snapshot: FleetSnapshot) -> list[str]:
+        """Return the names that are shown; of those that look the same only the first."""
+        names = []
         seen: set[str] = set()
+        self._replaced = {}
         for name in snapshot.targets:
             shown = label_value(name)
             if _AMBIGUOUS in shown:
@@ -69,5 +68,7 @@ class Rows:
                     self.duplicate_count += 1
                     continue
                 seen.add(shown)
-            names[name] = shown
+            if shown != name:
+                self._replaced[name] = shown
+            names.append(name)
         return names

@@ -30,8 +30,8 @@ class Slots:
         """Return the place of ``name``; None: it has none."""
         return self._slots.get(name)
 
-    def use(self, names: Iterable[str]) -> tuple[list[int], list[str]]:
-        """Give places to ``names`` and to no others; return those given up, and who is new."""
+    def use(self, names: Iterable[str]) -> list[int]:
+        """Give places to ``names`` and to no others; return those given up, taken again or not."""
         wanted = set(names)
         left = {name: slot for name, slot in self._slots.items() if name not in wanted}
         new = wanted - self._slots.keys()
@@ -48,7 +48,7 @@ class Slots:
                 self._slots[name] = self._size
                 self._size += 1
         self._shards.clear()
-        return list(left.values()), ordered
+        return list(left.values())
 
     def of_shard(self, number: int, count: int) -> list[int]:
         """Return the places of shard ``number`` (from 1) of ``count``, ascending."""
