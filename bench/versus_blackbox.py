@@ -229,6 +229,31 @@ def run(count: int, seconds: int, warmup: int) -> int:
     return report(count, elapsed, used, memory, (metrics_before, metrics_after))
 
 
+def steadiness(metrics: tuple[str, str]) -> list[str]:
+    """Return how well the exporter kept its own schedule, in sentences; by its own metrics."""
+    own = "fleet_tls_exporter_"
+
+    def grown(name: str) -> float:
+        return sample(metrics[1], own + name) - sample(metrics[0], own + name)
+
+    return [
+        f"missed intervals {grown('missed_intervals_total'):.0f} (aim 0)",
+        f"schedule lag p99 below {lag_quantile(metrics, 0.99)} s (aim 1)",
+        f"event loop stalls above 50 ms {grown('event_loop_stalls_total'):.0f} (aim 0)",
+    ]
+
+
+def lag_quantile(metrics: tuple[str, str], quantile: float) -> float:
+    """Return the bound of the histogram's bucket in which the quantile lies."""
+    pattern = r'^fleet_tls_exporter_schedule_lag_seconds_bucket{.*le="([^"]+)"} (\S+)$'
+    counts: dict[float, float] = {}
+    for sign, text in ((-1, metrics[0]), (1, metrics[1])):
+        for bound, value in re.findall(pattern, text, re.MULTILINE):
+            counts[float(bound)] = counts.get(float(bound), 0.0) + sign * float(value)
+    wanted = quantile * max(counts.values())
+    return min(bound for bound, count in counts.items() if count >= wanted)
+
+
 def report(
     count: int,
     elapsed: float,
@@ -248,6 +273,8 @@ def report(
     handshakes = sample(metrics[1], "fleet_tls_probe_handshake_success")
     print(f"  looks due {looks:.0f}, made {attempts[1] - attempts[0]:.0f}")
     print(f"  targets with a handshake {handshakes:.0f} of {count}")
+    for line in steadiness(metrics):
+        print(f"  {line}")
     theirs = used["blackbox_exporter"]
     ours = used["exporter"]
     prom_ours = used["Prometheus of the exporter"]
