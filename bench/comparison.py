@@ -108,8 +108,6 @@ def serve(stack: ExitStack, folder: Path, case: Case) -> int:
 def ask(base: str, port: int, module: str) -> str:
     """Return what an exporter's /probe says of the endpoint."""
     words = {"target": f"127.0.0.1:{port}", "module": module}
-    if module == "tls":
-        words["hostname"] = NAME
     url = f"{base}/probe?{urllib.parse.urlencode(words)}"
     with urllib.request.urlopen(url, timeout=20) as answer:
         return str(answer.read().decode())
@@ -120,7 +118,7 @@ def read(metrics: str) -> Answer:
     found = re.search(r"^probe_success (\S+)$", metrics, re.MULTILINE)
     dates = re.search(r"^probe_ssl_earliest_cert_expiry (\S+)$", metrics, re.MULTILINE)
     reasons = sorted(
-        set(re.findall(r'^fleet_tls_\w+\{.*reason="(\w+)".*\} 1$', metrics, re.MULTILINE))
+        set(re.findall(r'^probe_failure_reason\{.*reason="(\w+)".*\} 1$', metrics, re.MULTILINE))
     )
     return Answer(
         success=found.group(1) if found else "absent",
@@ -129,13 +127,18 @@ def read(metrics: str) -> Answer:
     )
 
 
-def start_exporters(stack: ExitStack, folder: Path) -> tuple[str, str]:
-    """Start both; return our base URL and theirs."""
+def start_exporters(stack: ExitStack, folder: Path, ports: Sequence[int]) -> tuple[str, str]:
+    """Start both for the endpoints at ``ports``; return our base URL and theirs."""
     ours, theirs = free_port(), free_port()
+    targets = "\n".join(
+        f'    - {{name: "{port}", address: "127.0.0.1:{port}", role: gateway, '
+        f"server_name: {NAME}, trust_stores: [fleet]}}"
+        for port in ports
+    )
     (folder / "config.yml").write_text(
         f"listen: 127.0.0.1:{ours}\n"
         f"trust_stores: [{{name: fleet, file: {folder}/ca.pem}}]\n"
-        "probe_endpoint: {allow: [127.0.0.0/8]}\n"
+        f"targets:\n  static:\n{targets}\n"
     )
     tls = f"ca_file: {folder}/ca.pem, server_name: {NAME}"
     (folder / "blackbox.yml").write_text(
@@ -169,9 +172,9 @@ def rows() -> Iterable[str]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet-tls-bench-")))
         ca, endpoints = cases()
         (folder / "ca.pem").write_bytes(ca.pem)
-        ours, theirs = start_exporters(stack, folder)
-        for case in endpoints:
-            port = serve(stack, folder, case)
+        ports = [serve(stack, folder, case) for case in endpoints]
+        ours, theirs = start_exporters(stack, folder, ports)
+        for case, port in zip(endpoints, ports, strict=True):
             own = read(ask(ours, port, "tls"))
             verify = read(ask(theirs, port, "verify"))
             skip = read(ask(theirs, port, "skip"))

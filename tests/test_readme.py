@@ -1,0 +1,49 @@
+"""The README's commands are run as they stand there."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.daemons import Daemon, is_listening, wait_until
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def commands() -> list[str]:
+    """The lines of all ``sh`` blocks, without their comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = (line.partition("  # ")[0].strip() for block in blocks for line in block.splitlines())
+    return [line for line in lines if line]
+
+
+def test_every_command_of_the_readme_is_run_by_a_test_here() -> None:
+    assert set(commands()) == {HEALTHY, BROKEN, LOOK, "make test"}
+
+
+HEALTHY = "make demo"
+BROKEN = 'make demo ARGS="--break unknown-ca"'
+LOOK = "curl -s http://127.0.0.1:9883/metrics | grep device_accepts_gateway"
+
+
+def test_the_demo_shows_whether_each_device_accepts_its_gateway(tmp_path: Path) -> None:
+    # one after the other: the README's commands have one port
+    for start, accepted in ((HEALTHY, "1"), (BROKEN, "0")):
+        wait_until(lambda: not is_listening(9883), within_s=60, what="port 9883 to be free")
+        command = ["make", "-C", str(ROOT), *shlex.split(start)[1:]]
+
+        with Daemon(command, directory=tmp_path / accepted) as demo:
+            demo.wait_for_line("Ctrl-C ends it", within_s=90)
+            shown = subprocess.run(
+                ["bash", "-c", LOOK], capture_output=True, text=True, check=True
+            )
+        samples = [line for line in shown.stdout.splitlines() if not line.startswith("#")]
+
+        assert len(samples) == 18
+        assert {line.rsplit(" ", 1)[1] for line in samples} == {accepted}
+        assert ("BROKEN" in demo.text()) is (start == BROKEN)
