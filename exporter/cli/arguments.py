@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from exporter.durations import parse_duration
-
 UNNAMED_STORE = "default"
 
 
@@ -40,6 +38,8 @@ class DurationType(click.ParamType[float]):
         """Return the seconds; more than nothing and at most an hour."""
         if isinstance(value, float):
             return value
+        from exporter.durations import parse_duration  # noqa: PLC0415 - help stays quick
+
         try:
             seconds = parse_duration(str(value))
         except ValueError as exc:

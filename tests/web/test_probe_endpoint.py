@@ -252,11 +252,10 @@ async def test_whoever_waits_for_a_place_waits_within_its_own_time(
             ],
             stores=[STORE],
         )
-        async with serving(service) as (url, _):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(probe(url, target="silent", within="3"))
-                await service.is_looking.wait()
-                status, text = await probe(url, target="good", within="1")
+        async with serving(service) as (url, _), asyncio.TaskGroup() as tasks:
+            tasks.create_task(probe(url, target="silent", within="3"))
+            await service.is_looking.wait()
+            status, text = await probe(url, target="good", within="1")
 
     assert status == 200
     assert values(text)["probe_success"] == 0
