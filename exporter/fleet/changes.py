@@ -7,13 +7,14 @@ from types import MappingProxyType
 from exporter.fleet.model import Acceptance, TargetState
 from exporter.observations import Observation, Reason
 from exporter.targets.model import Target
-from exporter.verdicts.model import Verdict
 
 
 def is_kept(states: Mapping[str, TargetState], target: Target) -> bool:
     """Return whether ``target`` is known already, at the same endpoint."""
     old = states.get(target.name)
-    return old is not None and _endpoint(old.target) == _endpoint(target)
+    if old is None:
+        return False
+    return old.target is target or _endpoint(old.target) == _endpoint(target)
 
 
 def _endpoint(target: Target) -> tuple[object, ...]:
@@ -23,17 +24,22 @@ def _endpoint(target: Target) -> tuple[object, ...]:
 def taken_over(
     old: TargetState, target: Target, steady: Collection[str], told: Acceptance | None
 ) -> TargetState:
-    """Return the state to go on with after a reload; ``steady`` stores are as they were."""
-    kept: Mapping[str, Verdict] = {
-        name: verdict
-        for name, verdict in old.verdicts.items()
-        if name in steady and name in target.trust_stores
-    }
-    if len(kept) == len(old.verdicts):
-        if old.target is target and old.acceptance is told:
-            return old
-        kept = old.verdicts
-    return replace(old, target=target, acceptance=told, verdicts=kept)
+    """Return the state to go on with after a reload; ``steady`` stores are as they were.
+
+    The very same state when nothing is different: others tell by that what to do again.
+    """
+    # Every refresh of the inventory makes all targets anew
+    target = old.target if target == old.target else target
+    verdicts = old.verdicts
+    if any(name not in steady or name not in target.trust_stores for name in verdicts):
+        verdicts = {
+            name: verdict
+            for name, verdict in old.verdicts.items()
+            if name in steady and name in target.trust_stores
+        }
+    if target is old.target and told is old.acceptance and verdicts is old.verdicts:
+        return old
+    return replace(old, target=target, acceptance=told, verdicts=verdicts)
 
 
 def after_look(state: TargetState, observation: Observation, at_s: float) -> TargetState:

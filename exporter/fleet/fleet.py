@@ -146,8 +146,13 @@ class Fleet:
         }
         for name in old.keys() - self._states.keys():
             self._due.forget(name)
-        for name, state in self._states.items():
-            if state.is_chain_current and self._is_unsettled(state):
+        unsettled = {
+            name
+            for name, state in self._states.items()
+            if state is not old.get(name) and not state.is_judged
+        }
+        for name in unsettled | self._predictions.unjudged():
+            if name in self._states and self._states[name].is_chain_current:
                 self._due.set_now(name, now=now)
         self._snapshot = None
         self.judge_due()
@@ -207,13 +212,6 @@ class Fleet:
             self._swept_at_s = now_s
             self.find_overdue()
 
-    def _is_unsettled(self, state: TargetState) -> bool:
-        target = state.target
-        return any(name not in state.verdicts for name in target.trust_stores) or any(
-            self._predictions.last(group) is None
-            for group in self._predictions.groups_of(target.name)
-        )
-
     def _settle(self, state: TargetState) -> None:
         """Judge ``state``'s chain, keep it, and predict what the devices behind it would say."""
         now = self._clock.now()
@@ -227,7 +225,7 @@ class Fleet:
             if told is not None:
                 ends.append(told.verdict.steady_until)
             if told != self._predictions.last(group):
-                self._predictions.set(group, told)
+                self._predictions.tell(group, told)
                 for device in group.devices:
                     self._put(replace(self._states[device], acceptance=told))
         self._due.set(

@@ -83,6 +83,11 @@ class TargetState:
         return bool(self.chain) and self.missed_looks < MISSED_LOOKS and not self.is_overdue
 
     @property
+    def is_judged(self) -> bool:
+        """Each trust store of the target has said something."""
+        return all(map(self.verdicts.__contains__, self.target.trust_stores))
+
+    @property
     def is_handshake_done(self) -> bool | None:
         """The last look finished its handshake; None: no look, or none for three intervals."""
         if self.observation is None or self.is_overdue:
@@ -93,7 +98,7 @@ class TargetState:
     def is_verified(self) -> bool | None:
         """The chain is accepted by all trust stores of the target; None: not all have judged."""
         stores = self.target.trust_stores
-        if not stores or any(name not in self.verdicts for name in stores):
+        if not stores or not self.is_judged:
             return None
         return all(self.verdicts[name].verified for name in stores)
 

@@ -66,13 +66,22 @@ class Predictions:
         """Return what was last predicted for ``group``; None: nothing can be said."""
         return self._last.get((group.gateway, group.store.digest))
 
-    def set(self, group: Group, told: Acceptance | None) -> None:
+    def tell(self, group: Group, told: Acceptance | None) -> None:
         """Remember what is predicted for ``group``."""
         key = (group.gateway, group.store.digest)
         if told is None:
             self._last.pop(key, None)
         else:
             self._last[key] = told
+
+    def unjudged(self) -> set[str]:
+        """Return the gateways with a group of which nothing was said yet."""
+        return {
+            group.gateway
+            for behind in self._groups.values()
+            for group in behind.values()
+            if self.last(group) is None
+        }
 
     def by_device(self) -> Mapping[str, Acceptance]:
         """Return what was last predicted for each device."""
