@@ -1,7 +1,9 @@
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporter.metrics.catalogue import CATALOGUE, Kind, Metric
 from exporter.metrics.catalogue.handshakes import HANDSHAKES
@@ -83,6 +85,23 @@ def test_queries_on_the_page_use_only_names_and_labels_that_exist() -> None:
         assert {one for group in used for one in group.split(", ")} <= labels, query
         assert set(re.findall(r"(\w+)=~?\"", query)) <= labels, query
     assert len(queries) >= 10
+
+
+@pytest.mark.slow
+def test_prometheus_can_read_the_queries_on_the_page(tmp_path: Path) -> None:
+    queries = [query for metric in ALL for _, query in metric.examples]
+    rules = [
+        {"record": f"example:query_{number}:ratio", "expr": q} for number, q in enumerate(queries)
+    ]
+    path = tmp_path / "rules.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "examples", "rules": rules}]}))
+
+    checked = subprocess.run(
+        ["promtool", "check", "rules", str(path)], capture_output=True, check=False, timeout=30
+    )
+
+    assert checked.returncode == 0, checked.stderr
+    assert f"{len(queries)} rules found" in checked.stdout.decode()
 
 
 def test_the_committed_page_is_current() -> None:
