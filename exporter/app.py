@@ -108,6 +108,7 @@ class App:
 
     def _use(self, in_force: InForce, inventory: Inventory) -> None:
         probe = in_force.config.probe
+        self._exposition.limit(in_force.config.metrics.series_budget)
         self._scheduler.use(inventory, probe)
         self._fleet.use(
             inventory,

@@ -17,6 +17,7 @@ from exporter.config.sections import (
     Webhook,
 )
 from exporter.handshake_log.options import Options as HandshakeLogOptions
+from exporter.metrics.options import Options as MetricsOptions
 from exporter.probe.options import Options as ProbeOptions
 from exporter.targets.entries import Known
 from exporter.targets.model import Target
@@ -79,6 +80,7 @@ class Config(BaseModel):
     probe_endpoint: ProbeEndpointOptions = Field(
         ProbeEndpointOptions(), description="What `/probe` may reach."
     )
+    metrics: MetricsOptions = Field(MetricsOptions(), description="What a scrape may hold.")
     handshake_logs: tuple[HandshakeLogOptions, ...] = Field(
         (), description="Where handshakes are logged."
     )

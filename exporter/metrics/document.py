@@ -23,7 +23,7 @@ written from the program's own catalogue: `python -m exporter.metrics.document`.
 - Labels come from the inventory or from a fixed set. Only `*_info` carry text of a certificate:
   escaped, cut to 128 characters. Control characters are shown as U+FFFD.
 - **The scrape never fails because of data.** A series that is there already is dropped and
-  counted (`fleet_tls_exporter_duplicate_series_total`). Beyond the budget of 1,000,000 series
+  counted (`fleet_tls_exporter_duplicate_series_total`). Beyond `metrics.series_budget` series
   whole families are left out and counted (`fleet_tls_exporter_series_left_out_total`), the
   details first: {order}. Of the one that is reached by the limit as many targets are shown as
   there is room for, always the same ones.

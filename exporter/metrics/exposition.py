@@ -13,11 +13,11 @@ from exporter.metrics.catalogue import CATALOGUE, Filler, Metric
 from exporter.metrics.columns import Family, Handed, Work
 from exporter.metrics.gzipped import Piece, compress, stream
 from exporter.metrics.lines import ANCHORS
+from exporter.metrics.options import SERIES_BUDGET
 from exporter.metrics.rows import Rows
 
 log = logging.getLogger(__name__)
 
-SERIES_BUDGET = 1_000_000
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _EOF = b"# EOF\n"
 
@@ -131,6 +131,10 @@ class Exposition:
         """Add the exporter's own metrics and further sources; before the first scrape."""
         self._own = own
         self._sources = (*self._sources, *sources)
+
+    def limit(self, series_budget: int) -> None:
+        """Expose at most ``series_budget`` series from now on, without the exporter's own."""
+        self._stats.series_budget = series_budget
 
     def render(self, *, openmetrics: bool, shard: Shard | None = None) -> list[bytes]:
         """Return the whole exposition in chunks.

@@ -420,6 +420,18 @@ def test_over_the_budget_the_details_go_first_always_the_same_ones(budget: int) 
     series_of(text)
 
 
+def test_the_budget_can_be_changed_while_it_runs() -> None:
+    _, exposition = expose(FakeClock(), GW)
+    whole = text_of(exposition)
+
+    exposition.limit(1)
+    cut = text_of(exposition)
+    exposition.limit(1_000)
+
+    assert len(cut.splitlines()) == 3
+    assert text_of(exposition) == whole
+
+
 def test_shards_keep_to_the_same_budget() -> None:
     clock = FakeClock()
     targets = [gateway(f"gw-{number:02}") for number in range(20)]
