@@ -30,9 +30,13 @@ def certificate_of(issued: Issued) -> Certificate:
 
 
 def make_ca(
-    common_name: str = "test CA", *, issuer: Issued | None = None, **wishes: object
+    common_name: str = "test CA",
+    *,
+    issuer: Issued | None = None,
+    key: PrivateKey | None = None,
+    **wishes: object,
 ) -> Issued:
-    return issue(Wishes(common_name=common_name, is_ca=True, **wishes), issuer=issuer)  # type: ignore[arg-type]  # passed on by name
+    return issue(Wishes(common_name=common_name, is_ca=True, **wishes), issuer=issuer, key=key)  # type: ignore[arg-type]  # passed on by name
 
 
 def make_leaf(

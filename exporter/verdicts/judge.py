@@ -4,50 +4,39 @@ OpenSSL decides ``verified`` on the chain as it was sent. It stops at its first 
 other reasons come from asking it again with one rule less, and from checks of our own.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import pairwise
 
 from exporter.anchors import Profile, TrustStore, WeakCrypto
-from exporter.certificates import Certificate, names_of
+from exporter.certificates import Certificate
 from exporter.observations import Reason, WarningReason, in_order
+from exporter.verdicts import sentences
 from exporter.verdicts.errors import (
-    PURPOSE_ERROR,
-    STRICT_ERRORS,
+    SELF_SIGNED_ERROR,
     TIME_ERRORS,
     TRUST_ERRORS,
     reason_of,
 )
 from exporter.verdicts.form import faults_of_form
 from exporter.verdicts.model import Verdict
+from exporter.verdicts.names import wanted_name
 from exporter.verdicts.openssl import (
+    AnchorsCache,
     Answer,
     Chain,
     Rules,
-    StoreCache,
     is_named,
+    moments_of,
     verify,
     words_of,
 )
-from exporter.verdicts.paths import find_path, is_issued_by
+from exporter.verdicts.paths import Authorities, has_bad_signature, passed_over, paths_to
+from exporter.verdicts.questions import examine
 from exporter.verdicts.weak import weaknesses_of
 
-_SECOND = timedelta(seconds=1)
-_STORES = StoreCache()
-
-
-@dataclass(slots=True)
-class _Findings:
-    """Reasons as they are found, each with the sentence about its first occurrence."""
-
-    sentences: dict[Reason, str] = field(default_factory=dict)
-    remarks: dict[WarningReason, str] = field(default_factory=dict)
-
-    def refuse(self, reason: Reason, sentence: str) -> None:
-        self.sentences.setdefault(reason, sentence)
-
-    def remark(self, warning: WarningReason, sentence: str) -> None:
-        self.remarks.setdefault(warning, sentence)
+_ANCHORS = AnchorsCache()
 
 
 def judge(
@@ -65,204 +54,236 @@ def judge(
         store: The anchors and the policy.
         name: DNS name or IP the certificate must be for; None: no name is checked.
         at: Judged to the second, as OpenSSL does.
-        known: CA certificates from elsewhere that could complete the path.
+        known: CA certificates from elsewhere that could complete the path; ``Authorities`` are
+            searched faster than others.
 
     Raises:
         ValueError: ``chain`` is empty.
     """
     if not chain:
         raise ValueError("a chain of no certificates cannot be judged")
-    return _Judgement(chain, store, at).verdict(name, known)
+    moment = at.replace(microsecond=0)
+    try:
+        objects = Chain(chain)
+    except ValueError:
+        return refused_as_unreadable(store, "OpenSSL cannot read the leaf", at=moment)
+    judgement = _Judgement(chain=chain, objects=objects, store=store, at=moment)
+    judgement.check_trust(known)
+    if name is not None:
+        judgement.check_name(name)
+    return judgement.verdict()
 
 
+def refused_as_unreadable(store: TrustStore, detail: str, *, at: datetime) -> Verdict:
+    """Return the verdict on a chain of which not every certificate can be parsed."""
+    return Verdict(
+        trust_store=store.name,
+        verified=False,
+        reasons=(Reason.OTHER,),
+        detail=detail,
+        judged_at=at,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
 class _Judgement:
-    """One judgement; what several of its steps need."""
+    """One judgement in the making: reasons and remarks, each with its first sentence.
 
-    def __init__(self, chain: Sequence[Certificate], store: TrustStore, at: datetime) -> None:
-        self._sent = chain
-        self._store = store
-        self._at = at.replace(microsecond=0)
-        self._objects = Chain(chain)
-        self._by_fingerprint: Mapping[str, Certificate] = {
-            c.fingerprint_sha256: c for c in (*store.anchors, *chain)
-        }
-        self._found = _Findings()
-        self._is_strict = store.profile is Profile.STRICT
-        self._rules = Rules.STRICT if self._is_strict else Rules.NORMAL
+    Attributes:
+        path: Leaf first; to an anchor where ``has_anchor``, else as far as it goes.
+        considered: Certificates from elsewhere that had a part in it.
+    """
 
-    def verdict(self, name: str | None, known: Collection[Certificate]) -> Verdict:
-        # What the strict profile accepts, the normal one does: mostly one question is enough
-        strict = self._ask(Rules.STRICT)
-        is_enough = self._is_strict or not strict.error or strict.error in TRUST_ERRORS
-        answer = strict if is_enough else self._ask(Rules.NORMAL)
-        path = [self._by_fingerprint[fingerprint] for fingerprint in answer.path]
-        has_anchor = answer.error not in TRUST_ERRORS
-        if has_anchor:
-            self._explain(answer, path)
+    chain: Sequence[Certificate]
+    objects: Chain
+    store: TrustStore
+    at: datetime
+    path: Sequence[Certificate] = ()
+    has_anchor: bool = True
+    considered: set[Certificate] = field(default_factory=set)
+    reasons: dict[Reason, str] = field(default_factory=dict)
+    remarks: dict[WarningReason, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def check_trust(self, known: Collection[Certificate]) -> None:
+        """Find the path, and all that is wrong with it."""
+        answer = self._ask(Rules.STRICT)
+        # What the strict profile accepts, the normal one does too: mostly one question is enough
+        strict_fault = answer if answer.error else None
+        if answer.error and answer.error not in TRUST_ERRORS:
+            answer = self._ask(Rules.NORMAL)
+        self.path = answer.path or self.chain[:1]
+        if answer.error in TRUST_ERRORS:
+            self._explain_no_path(answer, known)
+        if answer.error:
+            strict_fault = self._examine()
         else:
-            self._explain_no_path(path, known)
-        self._check_times(path)
-        self._check_weakness(path, has_anchor=has_anchor)
-        if has_anchor:
-            self._check_form(strict, answer, path)
-        if name is not None and not is_named(self._sent[0], name):
-            self._found.refuse(Reason.HOSTNAME_MISMATCH, _named_sentence(self._sent[0], name))
-        return self._put_together(answer, path)
+            self._note_passed_over()
+        self._check_times()
+        self._check_weakness()
+        self._check_form(strict_fault)
+
+    def check_name(self, name: str) -> None:
+        """Find out whether the leaf is for ``name``."""
+        wanted = wanted_name(name)
+        if wanted is None or not is_named(self.objects, wanted):
+            self._refuse(
+                Reason.HOSTNAME_MISMATCH, sentences.hostname_mismatch(self.chain[0], name)
+            )
+
+    def verdict(self) -> Verdict:
+        """Put together what was found."""
+        reasons = in_order(set(self.reasons))
+        warnings = tuple(warning for warning in WarningReason if warning in self.remarks)
+        notes = [*self.notes, *(self.remarks[warning] for warning in warnings)]
+        return Verdict(
+            trust_store=self.store.name,
+            verified=not reasons,
+            reasons=reasons,
+            warnings=warnings,
+            detail=self.reasons[reasons[0]] if reasons else "; ".join(notes),
+            path=tuple([c.fingerprint_sha256 for c in self.path]) if self.has_anchor else (),
+            not_after=None if reasons else min([c.not_after for c in self.path]),
+            judged_at=self.at,
+            steady_until=self._next_change(),
+        )
 
     def _ask(self, rules: Rules) -> Answer:
-        raw = _STORES.get(self._store.digest, self._store.anchors, rules)
-        return verify(raw, self._objects, self._at)
+        anchors = _ANCHORS.get(self.store.digest, self.store.anchors)
+        return verify(self.objects, anchors, rules, self.at)
 
-    def _refuse(self, answer: Answer, path: Sequence[Certificate]) -> None:
-        about = _position_of(path[answer.depth] if answer.depth < len(path) else None, self._sent)
-        self._found.refuse(reason_of(answer.error), f"{words_of(answer.error)} ({about})")
+    def _refuse(self, reason: Reason, sentence: str) -> None:
+        self.reasons.setdefault(reason, sentence)
 
-    def _explain(self, answer: Answer, path: Sequence[Certificate]) -> None:
-        """Add OpenSSL's error, and what it hides behind it."""
-        if not answer.error:
-            return
-        if answer.error not in TIME_ERRORS:
-            self._refuse(answer, path)
-        rules = self._rules | Rules.ANY_TIME
-        if answer.error in {PURPOSE_ERROR} | STRICT_ERRORS:
-            rules = (rules | Rules.ANY_PURPOSE) & ~Rules.STRICT
-        hidden = self._ask(rules)
-        if hidden.error and hidden.error not in TRUST_ERRORS:
-            self._refuse(hidden, [self._by_fingerprint[f] for f in hidden.path])
+    def _refuse_by(self, answer: Answer) -> None:
+        place = self._place(answer.path[min(answer.depth, len(answer.path) - 1)])
+        self._refuse(reason_of(answer.error), f"{words_of(answer.error)} ({place})")
 
-    def _explain_no_path(
-        self, path: Sequence[Certificate], known: Collection[Certificate]
-    ) -> None:
-        """Add why no anchor was reached, and what is wrong with the path as far as it goes."""
-        reason, sentence = self._why_no_path(path, known)
-        self._found.refuse(reason, sentence)
-        if len(path) < 2:
-            self._explain_alone(path or self._sent[:1])
-            return
-        # With the last certificate that was found as the anchor, the rest can be judged
-        top = _STORES.get(path[-1].fingerprint_sha256, [path[-1]], self._rules | Rules.ANY_TIME)
-        rest = verify(top, self._objects, self._at)
-        if rest.error and rest.error not in TRUST_ERRORS:
-            self._refuse(rest, [self._by_fingerprint[f] for f in rest.path])
+    def _place(self, certificate: Certificate) -> str:
+        return sentences.place_of(certificate, self.chain)
 
-    def _explain_alone(self, path: Sequence[Certificate]) -> None:
-        leaf = path[0]
-        own = _STORES.get(leaf.fingerprint_sha256, [leaf], Rules.ANY_TIME)
-        answer = verify(own, self._objects, self._at)
-        if answer.error:
-            self._refuse(answer, path)
-
-    def _why_no_path(
-        self, path: Sequence[Certificate], known: Collection[Certificate]
-    ) -> tuple[Reason, str]:
-        leaf, store = self._sent[0], self._store.name
-        completed = find_path(leaf, [*self._sent[1:], *known], self._store.anchors)
-        if completed:
-            sent = {c.fingerprint_sha256 for c in (*self._sent, *self._store.anchors)}
+    def _explain_no_path(self, answer: Answer, known: Collection[Certificate]) -> None:
+        """Say why no anchor was reached; where one could be, take that path."""
+        completed = self._completed_path(known)
+        if completed is not None:
+            self.path = completed
+            sent = {c.fingerprint_sha256 for c in (*self.chain, *self.store.anchors)}
             missing = next((c for c in completed if c.fingerprint_sha256 not in sent), None)
-            return Reason.CHAIN_INCOMPLETE, (
+            sentence = (
                 f"the endpoint did not send {missing.subject!r}"
                 if missing
                 else "a path exists only by reordering what was sent; many devices do not find it"
             )
-        if leaf.subject == leaf.issuer and is_issued_by(leaf, leaf):
-            return Reason.SELF_SIGNED, f"the certificate is its own issuer and not in {store}"
-        top = path[-1] if path else leaf
-        if top.subject == top.issuer:
-            return Reason.UNKNOWN_CA, f"the CA {top.subject!r} is not in {store}"
-        return Reason.UNKNOWN_CA, f"the issuer {top.issuer!r} is not in {store}"
-
-    def _check_times(self, path: Sequence[Certificate]) -> None:
-        for certificate in path:
-            about = _position_of(certificate, self._sent)
-            if self._at >= certificate.not_after:  # X509_cmp_time(3): equal counts as earlier
-                self._found.refuse(
-                    Reason.EXPIRED,
-                    f"certificate has expired ({about}, {certificate.not_after:%Y-%m-%d})",
-                )
-            if self._at < certificate.not_before:
-                self._found.refuse(
-                    Reason.NOT_YET_VALID,
-                    f"certificate is not yet valid ({about}, {certificate.not_before:%Y-%m-%d})",
-                )
-
-    def _check_weakness(self, path: Sequence[Certificate], *, has_anchor: bool) -> None:
-        for weakness in weaknesses_of(path, reaches_anchor=has_anchor):
-            about = _position_of(weakness.certificate, self._sent)
-            sentence = f"the certificate {weakness.what} ({about})"
-            if weakness.is_refused or self._store.weak_crypto is WeakCrypto.REFUSE:
-                self._found.refuse(Reason.WEAK_CRYPTO, sentence)
-            else:
-                self._found.remark(WarningReason.WEAK_CRYPTO, sentence)
-
-    def _check_form(self, strict: Answer, answer: Answer, path: Sequence[Certificate]) -> None:
-        if strict.error and strict.error not in STRICT_ERRORS and answer.error:
-            # an ordinary error may stand before one of form
-            strict = self._ask(Rules.STRICT | Rules.ANY_TIME | Rules.ANY_PURPOSE)
-        faults = faults_of_form(path)
-        if strict.error in STRICT_ERRORS or (strict.error and not answer.error):
-            what = words_of(strict.error)
-        elif faults:
-            certificate, words = faults[0]
-            what = f"{words} ({_position_of(certificate, self._sent)})"
-        else:
+            self._refuse(Reason.CHAIN_INCOMPLETE, sentence)
             return
-        self._found.remark(WarningReason.NONCONFORMING, f"a strict verifier would refuse: {what}")
-        if faults and self._store.profile is Profile.STRICT:
-            self._found.refuse(Reason.OTHER, what)
+        self.has_anchor = False
+        top = self.path[-1]
+        if answer.error == SELF_SIGNED_ERROR:
+            sentence = f"the certificate is its own issuer and not in {self.store.name}"
+            self._refuse(Reason.SELF_SIGNED, sentence)
+        else:
+            self._refuse(Reason.UNKNOWN_CA, sentences.unknown_ca(top, self.store.name))
 
-    def _put_together(self, answer: Answer, path: Sequence[Certificate]) -> Verdict:
-        reasons = in_order(set(self._found.sentences))
-        is_verified = not reasons
-        warnings = tuple(w for w in WarningReason if w in self._found.remarks)
-        notes = [self._found.remarks[warning] for warning in warnings]
-        if is_verified and self._needs_this_order():
-            notes.insert(0, "verified, but some devices will not find the path: it depends on"
-                            " which copy of a cross-signed certificate comes first")  # fmt: skip
-        return Verdict(
-            trust_store=self._store.name,
-            verified=is_verified,
-            reasons=reasons,
-            warnings=warnings,
-            detail=self._found.sentences[reasons[0]] if reasons else "; ".join(notes),
-            path=answer.path if is_verified else (),
-            not_after=min(c.not_after for c in path) if is_verified else None,
-            judged_at=self._at,
-            steady_until=_next_change((*self._sent, *self._store.anchors), self._at),
-        )
+    def _completed_path(self, known: Collection[Certificate]) -> Sequence[Certificate] | None:
+        """Return the best path to an anchor over what was sent, else over what is known too."""
+        sent = Authorities(self.chain[1:])
+        more = known if isinstance(known, Authorities) else Authorities(known)
+        for sources in ((sent,), (sent, more)):
+            found = paths_to(self.store.anchors, self.chain[0], sources)
+            self.considered.update(*found)
+            examined = [(path, examine(path, self.at).faults) for path in found]
+            usable = sorted((pair for pair in examined if _is_path(pair[1])), key=_fault_count)
+            if usable:
+                return usable[0][0]
+        return None
 
-    def _needs_this_order(self) -> bool:
-        subjects = [c.subject for c in self._sent[1:]]
-        if len(set(subjects)) == len(subjects):
-            return False
-        turned = Chain([self._sent[0], *reversed(self._sent[1:])])
-        raw = _STORES.get(self._store.digest, self._store.anchors, self._rules)
-        return verify(raw, turned, self._at).error != 0
+    def _examine(self) -> Answer | None:
+        """Refuse by each fault of the path; return what only the strict profile refuses."""
+        examination = examine(self.path, self.at)
+        for fault in examination.faults:
+            if fault.error not in TIME_ERRORS:  # told with their dates by _check_times
+                self._refuse_by(fault)
+        if not examination.is_whole:
+            self._check_signatures()
+        return examination.strict_fault
+
+    def _check_signatures(self) -> None:
+        """OpenSSL looks at signatures last, behind what cannot be left out of a question."""
+        for certificate, issuer in pairwise(self.path):
+            if has_bad_signature(certificate, issuer):
+                self._refuse(
+                    Reason.BAD_SIGNATURE,
+                    f"certificate signature failure ({self._place(certificate)})",
+                )
+
+    def _check_times(self) -> None:
+        for certificate in self.path:
+            # Up to OpenSSL 3.x a certificate has ended in the second that it names, as
+            # X509_cmp_time(3) says; from 4.0 on one second later. Devices run the older ones.
+            if self.at >= certificate.not_after:
+                place = self._place(certificate)
+                self._refuse(Reason.EXPIRED, sentences.expired(certificate, place))
+            if self.at < certificate.not_before:
+                place = self._place(certificate)
+                self._refuse(Reason.NOT_YET_VALID, sentences.not_yet_valid(certificate, place))
+
+    def _check_weakness(self) -> None:
+        for weakness in weaknesses_of(self.path, reaches_anchor=self.has_anchor):
+            sentence = f"the certificate {weakness.what} ({self._place(weakness.certificate)})"
+            if weakness.is_refused or self.store.weak_crypto is WeakCrypto.REFUSE:
+                self._refuse(Reason.WEAK_CRYPTO, sentence)
+            else:
+                self.remarks.setdefault(WarningReason.WEAK_CRYPTO, sentence)
+
+    def _check_form(self, strict_fault: Answer | None) -> None:
+        """Remark, or by a strict store refuse, what only a strict profile refuses."""
+        if strict_fault is not None:
+            place = self._place(strict_fault.path[strict_fault.depth])
+            what = f"{words_of(strict_fault.error)} ({place})"
+            reason = reason_of(strict_fault.error)
+        else:
+            faults = faults_of_form(self.path)
+            if not faults:
+                return
+            certificate, words = faults[0]
+            what = f"{words} ({self._place(certificate)})"
+            reason = Reason.OTHER
+        if self.store.profile is Profile.STRICT:
+            self._refuse(reason, what)
+        else:
+            self.remarks.setdefault(
+                WarningReason.NONCONFORMING, f"a strict verifier would refuse: {what}"
+            )
+
+    def _note_passed_over(self) -> None:
+        if len(self.chain) > 2:
+            other = passed_over(self.path, self.chain)
+            if other is not None:
+                self.notes.append(
+                    "verified, but some devices will not find the path: they take the first"
+                    f" {other.subject!r} that was sent, which is not on it"
+                )
+
+    def _next_change(self) -> datetime | None:
+        of_anchors = _ANCHORS.get(self.store.digest, self.store.anchors).next_change(self.at)
+        moments = [
+            moment
+            for certificate in (*self.chain, *self.considered)
+            for moment in moments_of(certificate)
+            if moment > self.at
+        ]
+        if of_anchors is not None:
+            moments.append(of_anchors)
+        return min(moments, default=None)
 
 
-def _next_change(certificates: Iterable[Certificate], at: datetime) -> datetime | None:
-    """Return the first moment after ``at`` at which one of them begins or ends."""
-    moments = (
-        moment
-        for certificate in certificates
-        for moment in (certificate.not_before, certificate.not_after)
-        if moment > at
+def _is_path(faults: Sequence[Answer]) -> bool:
+    """Return whether OpenSSL, too, takes each for the issuer of the one before."""
+    return all(
+        fault.error not in TRUST_ERRORS and reason_of(fault.error) is not Reason.BAD_SIGNATURE
+        for fault in faults
     )
-    return min(moments, default=None)
 
 
-def _position_of(certificate: Certificate | None, sent: Sequence[Certificate]) -> str:
-    if certificate is None:
-        return "chain"
-    if certificate.fingerprint_sha256 == sent[0].fingerprint_sha256:
-        return "leaf"
-    for position, other in enumerate(sent):
-        if other.fingerprint_sha256 == certificate.fingerprint_sha256:
-            return f"position {position}, {certificate.subject}"
-    return f"anchor {certificate.subject}"
-
-
-def _named_sentence(leaf: Certificate, name: str) -> str:
-    names = names_of(leaf)
-    shown = ", ".join([*names.dns, *names.ips][:5]) or leaf.subject_cn or "nothing"
-    return f"the certificate is for {shown}, not for {name}"
+def _fault_count(examined: tuple[Sequence[Certificate], Sequence[Answer]]) -> int:
+    return len(examined[1])

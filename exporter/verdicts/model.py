@@ -17,8 +17,8 @@ class Verdict:
         warnings: What is remarked without refusing, in the enum's order.
         detail: One sentence for people: the first reason with the certificate and date or name it
             is about, or a note on a verified chain; may be empty when all is good.
-        path: SHA-256 of each certificate on the path that verifies, leaf first, anchor last;
-            empty when there is none.
+        path: SHA-256 of each certificate on the path to an anchor, leaf first, anchor last, also
+            where something on it is refused; empty when no anchor is reached.
         not_after: When this chain stops verifying for this store (the earliest end on the path);
             None when it is not verified.
         steady_until: The verdict stays the same for every moment from ``judged_at`` until then

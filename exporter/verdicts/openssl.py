@@ -1,38 +1,62 @@
 """OpenSSL's own judgement of a chain; the one module here that touches pyOpenSSL's ``_lib``.
 
 The public ``X509StoreContext`` (26.4; the lock file pins it) hides three things that a verdict
-needs: the path that was built when verification *fails*, the purpose, and the name check. OpenSSL
-stops at its first error, so it is asked several times with different rules; see ``judge.py``.
+needs: the path that was built when verification *fails*, the purpose, and the name check. There
+is no way to a verify callback, so OpenSSL stops at its first error and is asked several times
+with one rule less; see ``questions.py``.
 """
 
 import calendar
+import threading
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import Flag, auto
-from ipaddress import ip_address
+from datetime import datetime, timedelta
+from enum import Enum, Flag, auto
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-import idna
 from OpenSSL import crypto
 from OpenSSL._util import ffi, lib
 
-from exporter.certificates import Certificate, fingerprint_of
+from exporter.certificates import Certificate
 
-# openssl/x509_vfy.h: the two that pyOpenSSL's enum of flags lacks
+# openssl/x509_vfy.h: the one that pyOpenSSL's enum of flags lacks
 _NO_CHECK_TIME = 0x200000
-_IGNORE_CRITICAL = 0x10
 _STORES_KEPT = 512
 
 
 class Rules(Flag):
-    """Which rules a question to OpenSSL leaves out or adds; none: the normal profile."""
+    """Which rules a question to OpenSSL adds or leaves out; none: the normal profile."""
 
     NORMAL = 0
     STRICT = auto()
     ANY_TIME = auto()
     ANY_PURPOSE = auto()
+    ANY_EXTENSION = auto()
+
+
+_FLAGS: Mapping[Rules, int] = {
+    Rules.STRICT: int(crypto.X509StoreFlags.X509_STRICT),
+    Rules.ANY_TIME: _NO_CHECK_TIME,
+    Rules.ANY_EXTENSION: int(lib.X509_V_FLAG_IGNORE_CRITICAL),
+}
+
+
+class KeyKind(Enum):
+    """What a public key's strength rests on."""
+
+    FACTORING = auto()
+    CURVE = auto()
+    OTHER = auto()
+
+
+_KEY_KINDS = {
+    lib.EVP_PKEY_RSA: KeyKind.FACTORING,
+    lib.EVP_PKEY_DSA: KeyKind.FACTORING,
+    lib.EVP_PKEY_EC: KeyKind.CURVE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,84 +66,157 @@ class Answer:
     Attributes:
         error: ``X509_V_ERR_…`` of openssl/x509_vfy.h; 0: verified.
         depth: Position on ``path`` that the error is about.
-        path: SHA-256 of each certificate on the path as far as it was built, leaf first.
+        path: As far as it was built, leaf first.
     """
 
     error: int
     depth: int
-    path: tuple[str, ...]
+    path: tuple[Certificate, ...]
 
 
-class Chain:
-    """A chain as OpenSSL objects, made once for several questions."""
+class _Parsed:
+    """Certificates as OpenSSL objects; those that OpenSSL itself cannot read are left out."""
+
+    def __init__(self, certificates: Iterable[Certificate]) -> None:
+        self.objects: list[crypto.X509] = []
+        self.by_pointer: dict[int, Certificate] = {}
+        for certificate in certificates:
+            try:
+                loaded = crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
+            except crypto.Error:
+                continue
+            self.objects.append(loaded)
+            self.by_pointer[_address(_raw(loaded))] = certificate
+
+
+class Chain(_Parsed):
+    """A chain as OpenSSL objects, made once for several questions.
+
+    Raises:
+        ValueError: OpenSSL cannot read the leaf.
+    """
 
     def __init__(self, certificates: Sequence[Certificate]) -> None:
-        self.objects = [_load(certificate) for certificate in certificates]
+        super().__init__(certificates)
+        leaf = self.objects and self.by_pointer[_address(_raw(self.objects[0]))]
+        if leaf is not certificates[0]:
+            raise ValueError("OpenSSL cannot read the leaf")
+        self.leaf = _raw(self.objects[0])
         # X509_STORE_CTX_init takes a stack that it does not own; ours lives as long as we do
-        self.stack: Any = crypto.X509StoreContext._build_certificate_stack(self.objects[1:])  # noqa: SLF001 - see the module's docstring
-
-    @property
-    def leaf(self) -> Any:
-        """The first certificate as a raw pointer."""
-        return self.objects[0]._x509  # noqa: SLF001 - see the module's docstring
+        self.stack = ffi.gc(lib.sk_X509_new_null(), lib.sk_X509_free)
+        for extra in self.objects[1:]:
+            lib.sk_X509_push(self.stack, _raw(extra))
 
 
-class StoreCache:
-    """Anchors as OpenSSL stores, by their digest and rules; the least used goes first."""
+class Anchors(_Parsed):
+    """The anchors of a trust store, parsed once, with an OpenSSL store for each set of rules."""
 
-    def __init__(self) -> None:
-        self._stores: OrderedDict[tuple[str, Rules], crypto.X509Store] = OrderedDict()
+    def __init__(self, certificates: Sequence[Certificate]) -> None:
+        super().__init__(certificates)
+        self._stores: dict[Rules, tuple[int, crypto.X509Store]] = {}
+        self._moments = sorted({m for c in certificates for m in moments_of(c)})
 
-    def get(self, digest: str, anchors: Sequence[Certificate], rules: Rules) -> crypto.X509Store:
-        """Return the store of ``anchors``; equal digests mean equal anchors."""
-        key = (digest, rules)
-        found = self._stores.get(key)
-        if found is None:
-            found = self._stores[key] = _make_store(anchors, rules)
-            if len(self._stores) > _STORES_KEPT:
-                self._stores.popitem(last=False)
-        else:
-            self._stores.move_to_end(key)
-        return found
+    def next_change(self, at: datetime) -> datetime | None:
+        """Return the first moment after ``at`` at which an anchor begins or ends."""
+        position = bisect_right(self._moments, at)
+        return self._moments[position] if position < len(self._moments) else None
+
+    def store(self, rules: Rules, at_s: int) -> Any:
+        """Return the raw OpenSSL store for ``rules`` at a moment (seconds since 1970).
+
+        The moment of a store cannot be changed: ``X509_STORE_set1_param`` takes over a time only
+        while there is none yet. So there is one store for each second in which it is asked for.
+        """
+        moment, found = self._stores.get(rules, (None, None))
+        if found is None or moment != at_s:
+            found = _make_store(self.objects, rules)
+            param = ffi.gc(lib.X509_VERIFY_PARAM_new(), lib.X509_VERIFY_PARAM_free)
+            lib.X509_VERIFY_PARAM_set_time(param, at_s)
+            lib.X509_STORE_set1_param(found._store, param)  # noqa: SLF001 - see the module's docstring
+            self._stores[rules] = (at_s, found)
+        return found._store  # noqa: SLF001 - see the module's docstring
 
 
-def verify(store: crypto.X509Store, chain: Chain, at: datetime) -> Answer:
+def moments_of(certificate: Certificate) -> tuple[datetime, ...]:
+    """Return the moments at which a verdict on a path with ``certificate`` can change."""
+    ends = certificate.not_after
+    # We say "expired" in the second it names, see judge.py, but OpenSSL 4.0 goes over to another
+    # path only one second later
+    return (certificate.not_before, ends, *_second_after(ends))
+
+
+def _second_after(moment: datetime) -> tuple[datetime, ...]:
+    try:
+        return (moment + timedelta(seconds=1),)
+    except OverflowError:  # 99991231235959Z, RFC 5280, 4.1.2.5: no end
+        return ()
+
+
+class AnchorsCache:
+    """Parsed anchors by the digest of their trust store; the least used go first."""
+
+    def __init__(self, limit: int = _STORES_KEPT) -> None:
+        self._limit = limit
+        self._known: OrderedDict[str, Anchors] = OrderedDict()
+
+    def get(self, digest: str, anchors: Sequence[Certificate]) -> Anchors:
+        """Return ``anchors`` parsed; equal digests mean equal anchors."""
+        with _LOCK:
+            found = self._known.get(digest)
+            if found is None:
+                found = self._known[digest] = Anchors(anchors)
+                if len(self._known) > self._limit:
+                    self._known.popitem(last=False)
+            else:
+                self._known.move_to_end(digest)
+            return found
+
+
+_LOCK = threading.Lock()
+
+
+def verify(chain: Chain, anchors: Anchors, rules: Rules, at: datetime) -> Answer:
     """Return OpenSSL's judgement at ``at`` (to the second)."""
     context = ffi.gc(lib.X509_STORE_CTX_new(), lib.X509_STORE_CTX_free)
-    raw_store = store._store  # noqa: SLF001 - see the module's docstring
-    param = ffi.gc(lib.X509_VERIFY_PARAM_new(), lib.X509_VERIFY_PARAM_free)
-    lib.X509_VERIFY_PARAM_set_time(param, calendar.timegm(at.utctimetuple()))
-    lib.X509_STORE_set1_param(raw_store, param)
-    lib.ERR_clear_error()
-    if lib.X509_STORE_CTX_init(context, raw_store, chain.leaf, chain.stack) != 1:
+    # The context keeps a bare pointer to the store: ours must not be replaced meanwhile
+    with _LOCK:
+        store = anchors.store(rules, calendar.timegm(at.utctimetuple()))
+        lib.X509_STORE_up_ref(store)
+    store = ffi.gc(store, lib.X509_STORE_free)
+    ready = lib.X509_STORE_CTX_init(context, store, chain.leaf, chain.stack)
+    if ready != 1:
         raise MemoryError("OpenSSL could not prepare the verification of a chain")
-    if lib.X509_verify_cert(context) == 1:
-        return Answer(error=0, depth=0, path=_path(context))
-    answer = Answer(
-        error=lib.X509_STORE_CTX_get_error(context),
-        depth=lib.X509_STORE_CTX_get_error_depth(context),
-        path=_path(context),
-    )
+    is_verified = lib.X509_verify_cert(context) == 1
+    error = 0 if is_verified else lib.X509_STORE_CTX_get_error(context) or _UNSPECIFIED
+    depth = 0 if is_verified else lib.X509_STORE_CTX_get_error_depth(context)
     lib.ERR_clear_error()
-    return answer
+    return Answer(error=error, depth=depth, path=_path(context, chain, anchors))
 
 
-def is_named(leaf: Certificate, name: str) -> bool:
-    """Return whether the certificate is for ``name``, a DNS name or an IP.
+_UNSPECIFIED = 1  # X509_V_ERR_UNSPECIFIED
+
+
+def is_named(chain: Chain, name: bytes | IPv4Address | IPv6Address) -> bool:
+    """Return whether the leaf is for ``name``, a DNS name of A-labels or an IP.
 
     This is ``X509_check_host`` with its default flags, or ``X509_check_ip``: the leaf is made the
-    only anchor, so that nothing but the name can fail.
+    only anchor and all other rules are left out, so that nothing but the name can fail.
     """
-    store = _make_store([leaf], Rules.ANY_TIME | Rules.ANY_PURPOSE)
+    store = _make_store(chain.objects[:1], Rules.ANY_TIME | Rules.ANY_PURPOSE)
     raw_store = store._store  # noqa: SLF001 - see the module's docstring
     param = ffi.gc(lib.X509_VERIFY_PARAM_new(), lib.X509_VERIFY_PARAM_free)
-    lib.X509_VERIFY_PARAM_set_flags(param, _IGNORE_CRITICAL)
-    if not _set_name(param, name):
+    lib.X509_VERIFY_PARAM_set_flags(
+        param, lib.X509_V_FLAG_IGNORE_CRITICAL | lib.X509_V_FLAG_ALLOW_PROXY_CERTS
+    )
+    if isinstance(name, bytes):
+        is_set = lib.X509_VERIFY_PARAM_set1_host(param, name, len(name))
+    else:
+        is_set = lib.X509_VERIFY_PARAM_set1_ip(param, name.packed, len(name.packed))
+    if is_set != 1:
         return False
     lib.X509_STORE_set1_param(raw_store, param)
-    chain = Chain([leaf])
     context = ffi.gc(lib.X509_STORE_CTX_new(), lib.X509_STORE_CTX_free)
-    if lib.X509_STORE_CTX_init(context, raw_store, chain.leaf, chain.stack) != 1:
+    if lib.X509_STORE_CTX_init(context, raw_store, chain.leaf, ffi.NULL) != 1:
         raise MemoryError("OpenSSL could not prepare the check of a name")
     lib.X509_verify_cert(context)
     error = lib.X509_STORE_CTX_get_error(context)
@@ -130,59 +227,52 @@ def is_named(leaf: Certificate, name: str) -> bool:
     }
 
 
+def key_of(certificate: Certificate) -> tuple[KeyKind, int]:
+    """Return the kind of the public key and its bits; OTHER and 0: OpenSSL cannot read it."""
+    try:
+        key = crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der).get_pubkey()
+    except crypto.Error:
+        return KeyKind.OTHER, 0
+    return _KEY_KINDS.get(key.type(), KeyKind.OTHER), key.bits()
+
+
 def words_of(error: int) -> str:
     """Return OpenSSL's own words for an error of ``verify``."""
     text: bytes = ffi.string(lib.X509_verify_cert_error_string(error))
     return text.decode()
 
 
-def _set_name(param: Any, name: str) -> bool:
-    try:
-        packed = ip_address(name).packed
-    except ValueError:
-        host = ascii_name(name)
-        return host is not None and bool(
-            lib.X509_VERIFY_PARAM_set1_host(param, host, len(host)) == 1
-        )
-    return bool(lib.X509_VERIFY_PARAM_set1_ip(param, packed, len(packed)) == 1)
-
-
-def ascii_name(name: str) -> bytes | None:
-    """Return a DNS name as it stands in certificates (A-labels, RFC 5890); None: it is none."""
-    if name.isascii():
-        return name.encode() if name and "\0" not in name else None
-    try:
-        return idna.encode(name, uts46=True)
-    except idna.IDNAError:
-        return None
-
-
-def _make_store(anchors: Sequence[Certificate], rules: Rules) -> crypto.X509Store:
+def _make_store(anchors: Sequence[crypto.X509], rules: Rules) -> crypto.X509Store:
     store = crypto.X509Store()
     flags = int(crypto.X509StoreFlags.PARTIAL_CHAIN)
-    if Rules.STRICT in rules:
-        flags |= crypto.X509StoreFlags.X509_STRICT
-    if Rules.ANY_TIME in rules:
-        flags |= _NO_CHECK_TIME
+    for rule in rules:
+        flags |= _FLAGS.get(rule, 0)
     store.set_flags(flags)
     if Rules.ANY_PURPOSE not in rules:
         lib.X509_STORE_set_purpose(store._store, lib.X509_PURPOSE_SSL_SERVER)  # noqa: SLF001 - see the module's docstring
     for anchor in anchors:
-        store.add_cert(_load(anchor))
+        store.add_cert(anchor)
     return store
 
 
-def _load(certificate: Certificate) -> crypto.X509:
-    return crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
+def _raw(certificate: crypto.X509) -> Any:
+    return certificate._x509  # noqa: SLF001 - see the module's docstring
 
 
-def _path(context: Any) -> tuple[str, ...]:
+def _address(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
+
+
+def _path(context: Any, chain: Chain, anchors: Anchors) -> tuple[Certificate, ...]:
     stack = lib.X509_STORE_CTX_get1_chain(context)
     if stack == ffi.NULL:
         return ()
     found = []
     for index in range(lib.sk_X509_num(stack)):
-        certificate = crypto.X509._from_raw_x509_ptr(lib.sk_X509_value(stack, index))  # noqa: SLF001 - see the module's docstring
-        found.append(fingerprint_of(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)))
+        # OpenSSL hands out the very objects it was given, each with one reference more
+        pointer = lib.sk_X509_value(stack, index)
+        address = _address(pointer)
+        found.append(chain.by_pointer.get(address) or anchors.by_pointer[address])
+        lib.X509_free(pointer)
     lib.sk_X509_free(stack)
     return tuple(found)

@@ -1,85 +1,152 @@
-"""Searches every path that certificates could make; pure, used only where OpenSSL found none.
+"""Searches the paths that certificates could make; used only where OpenSSL found none.
 
 OpenSSL takes the first issuer that fits and never comes back from a dead end. Knowing whether a
 path exists at all tells "not trusted" from "a certificate is missing, or in the wrong place".
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from exporter.certificates import Certificate
 
-# As many as a device follows; a hostile chain of look-alikes must not cost more
-_MAX_DEPTH = 8
-_MAX_STEPS = 200
+# As many as a device follows; a hostile chain of look-alikes must not cost more than some ms
+_MAX_DEPTH = 10
+_MAX_STEPS = 500
+_MAX_CHECKS = 50
+_MAX_PATHS = 8
 
 
-def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Return whether ``issuer``'s name and key made ``certificate``.
+class Authorities(Collection[Certificate]):
+    """CA certificates, each once, by the name of their subject."""
 
-    A signature in an algorithm that cannot be checked here (MD5, SHA-1) counts by its names and
-    key identifiers alone.
+    def __init__(self, certificates: Iterable[Certificate] = ()) -> None:
+        self._by_subject: dict[str, dict[str, Certificate]] = {}
+        self._count = 0
+        for certificate in certificates:
+            self.add(certificate)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Certificate]:
+        return (one for namesakes in self._by_subject.values() for one in namesakes.values())
+
+    def __contains__(self, certificate: object) -> bool:
+        return isinstance(
+            certificate, Certificate
+        ) and certificate.fingerprint_sha256 in self._by_subject.get(
+            comparable(certificate.subject), ()
+        )
+
+    def add(self, certificate: Certificate) -> None:
+        """Take one in, behind others of its name."""
+        namesakes = self._by_subject.setdefault(comparable(certificate.subject), {})
+        if certificate.fingerprint_sha256 not in namesakes:
+            namesakes[certificate.fingerprint_sha256] = certificate
+            self._count += 1
+
+    def discard(self, certificate: Certificate) -> None:
+        """Forget one, if it is there."""
+        key = comparable(certificate.subject)
+        namesakes = self._by_subject.get(key, {})
+        if namesakes.pop(certificate.fingerprint_sha256, None) is not None:
+            self._count -= 1
+            if not namesakes:
+                del self._by_subject[key]
+
+    def named(self, subject: str) -> Iterable[Certificate]:
+        """Return those of a subject, in the order in which they came."""
+        return self._by_subject.get(comparable(subject), {}).values()
+
+
+def comparable(name: str) -> str:
+    """Return a name so that equal ones compare equal (RFC 5280, 7.1: case, spaces)."""
+    return " ".join(name.casefold().split())
+
+
+def has_bad_signature(certificate: Certificate, issuer: Certificate) -> bool:
+    """Return whether another key than ``issuer``'s signed ``certificate``.
+
+    False also where that cannot be said here: MD5, SHA-1, a key that cannot be read.
     """
-    if certificate.issuer != issuer.subject:
-        return False
-    child, parent = certificate.parsed(), issuer.parsed()
     try:
-        child.verify_directly_issued_by(parent)
+        certificate.parsed().verify_directly_issued_by(issuer.parsed())
     except InvalidSignature:
-        return False
+        return True
     except (UnsupportedAlgorithm, TypeError, ValueError):
-        return _key_ids_agree(child, parent)
-    return True
-
-
-def _key_ids_agree(child: x509.Certificate, parent: x509.Certificate) -> bool:
-    try:
-        wanted = child.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-        offered = parent.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    except (x509.ExtensionNotFound, ValueError):
-        return True  # nothing speaks against it
-    return wanted.value.key_identifier in (None, offered.value.digest)
+        return False
+    return False
 
 
 @dataclass(slots=True)
 class _Search:
     anchors: frozenset[str]
-    by_subject: Mapping[str, Sequence[Certificate]]
+    sources: Sequence[Authorities]
     steps_left: int = _MAX_STEPS
-    seen: set[str] = field(default_factory=set)
+    checks_left: int = _MAX_CHECKS
+    on_path: list[Certificate] = field(default_factory=list)
+    is_signed: dict[tuple[str, str], bool] = field(default_factory=dict)
 
-    def reaches(self, certificate: Certificate, depth: int) -> tuple[Certificate, ...] | None:
+    def paths_from(self, certificate: Certificate) -> Iterator[tuple[Certificate, ...]]:
+        self.on_path.append(certificate)
         if certificate.fingerprint_sha256 in self.anchors:
-            return (certificate,)
-        if depth == 0:
-            return None
-        for issuer in self.by_subject.get(certificate.issuer, ()):
-            if issuer.fingerprint_sha256 in self.seen or self.steps_left <= 0:
-                continue
-            self.steps_left -= 1
-            if not is_issued_by(certificate, issuer):
-                continue
-            self.seen.add(issuer.fingerprint_sha256)
-            rest = self.reaches(issuer, depth - 1)
-            if rest is not None:
-                return (certificate, *rest)
-            self.seen.discard(issuer.fingerprint_sha256)
-        return None
+            # Names are cheap to compare: signatures are checked where they lead to an anchor
+            if all(self._signed(one, issuer) for one, issuer in pairwise(self.on_path)):
+                yield tuple(self.on_path)
+        elif len(self.on_path) < _MAX_DEPTH:
+            for issuer in self._issuers_of(certificate):
+                yield from self.paths_from(issuer)
+        self.on_path.pop()
+
+    def _issuers_of(self, certificate: Certificate) -> Iterator[Certificate]:
+        used = {one.fingerprint_sha256 for one in self.on_path}
+        for source in self.sources:
+            for issuer in source.named(certificate.issuer):
+                if issuer.fingerprint_sha256 not in used and self.steps_left > 0:
+                    used.add(issuer.fingerprint_sha256)
+                    self.steps_left -= 1
+                    yield issuer
+
+    def _signed(self, certificate: Certificate, issuer: Certificate) -> bool:
+        key = certificate.fingerprint_sha256, issuer.fingerprint_sha256
+        found = self.is_signed.get(key)
+        if found is None:
+            if self.checks_left <= 0:
+                return False
+            self.checks_left -= 1
+            found = self.is_signed[key] = not has_bad_signature(certificate, issuer)
+        return found
 
 
-def find_path(
-    leaf: Certificate, others: Iterable[Certificate], anchors: Sequence[Certificate]
-) -> tuple[Certificate, ...] | None:
-    """Return a path from ``leaf`` over ``others`` to one of ``anchors``; None: there is none."""
-    by_subject: dict[str, list[Certificate]] = {}
-    for certificate in (*others, *anchors):
-        by_subject.setdefault(certificate.subject, []).append(certificate)
+def paths_to(
+    anchors: Sequence[Certificate], leaf: Certificate, sources: Sequence[Authorities]
+) -> list[tuple[Certificate, ...]]:
+    """Return paths from ``leaf`` to one of ``anchors``, leaf first; empty: there is none.
+
+    Issuers are taken from the anchors first, then from ``sources`` in their order. At most some
+    paths are found, and a search among many certificates of one name may end before its end.
+    """
     search = _Search(
         anchors=frozenset(anchor.fingerprint_sha256 for anchor in anchors),
-        by_subject=by_subject,
-        seen={leaf.fingerprint_sha256},
+        sources=(Authorities(anchors), *sources),
     )
-    return search.reaches(leaf, _MAX_DEPTH)
+    return list(islice(search.paths_from(leaf), _MAX_PATHS))
+
+
+def passed_over(path: Sequence[Certificate], sent: Sequence[Certificate]) -> Certificate | None:
+    """Return a sent certificate that stands before its namesake on ``path``; None: there is none.
+
+    A device that takes the first issuer that fits would go another way than ``path``.
+    """
+    positions = {
+        one.fingerprint_sha256: position for position, one in reversed([*enumerate(sent)])
+    }
+    for issuer in path[1:]:
+        position = positions.get(issuer.fingerprint_sha256, 0)
+        for other in sent[1:position]:
+            if other not in path and comparable(other.subject) == comparable(issuer.subject):
+                return other
+    return None

@@ -1,7 +1,8 @@
-"""Weak keys and signatures, by a stated policy; pure.
+"""Weak keys and signatures, by a stated policy.
 
 ``X509StoreContext`` knows no security level. What is refused here is what OpenSSL's level 1
-refuses (SSL_CTX_set_security_level(3): less than 80 bits; SHA-1 gives 63 since OpenSSL 3.0).
+refuses (SSL_CTX_set_security_level(3): less than 80 bits; SHA-1 gives 63 since OpenSSL 3.0), but
+for RSA of 1000 to 1023 bits: OpenSSL rounds their strength up to 80.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,22 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
 from exporter.certificates import Certificate
+from exporter.verdicts.openssl import KeyKind, key_of
 
 _WEAK_HASHES = {"md5", "sha1"}
+# Nearly all; of the others the certificate is parsed to see what they are
+_STRONG_KEYS = {"EC P-256", "EC P-384", "EC P-521", "RSA 2048", "RSA 3072", "RSA 4096", "Ed25519"}
+_STRONG_SIGNATURES = {
+    "ecdsa-with-SHA256",
+    "ecdsa-with-SHA384",
+    "ecdsa-with-SHA512",
+    "sha256WithRSAEncryption",
+    "sha384WithRSAEncryption",
+    "sha512WithRSAEncryption",
+    "ED25519",
+}
+# Refused below the first number of bits, remarked below the second
+_LIMITS = {KeyKind.FACTORING: (1024, 2048), KeyKind.CURVE: (160, 224)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,24 +44,27 @@ class Weakness:
 
 
 def weaknesses_of(path: Sequence[Certificate], *, reaches_anchor: bool) -> list[Weakness]:
-    """Return what is weak on ``path``, leaf first; an anchor's own signature does not count."""
+    """Return what is weak on ``path``, leaf first; an anchor's own signature does not count.
+
+    Where no anchor is reached, that of a self-signed certificate at the end does not count
+    either: it proves nothing, and would not once that certificate is an anchor.
+    """
     found = []
     for position, certificate in enumerate(path):
-        weak_key = _weak_key(certificate)
-        if weak_key is not None:
-            found.append(weak_key)
-        is_anchor = reaches_anchor and position == len(path) - 1
-        weak_signature = None if is_anchor else _weak_signature(certificate)
-        if weak_signature is not None:
-            found.append(weak_signature)
-    return found
+        is_last = position == len(path) - 1
+        proves_nothing = is_last and (reaches_anchor or certificate.subject == certificate.issuer)
+        found.append(_weak_key(certificate))
+        found.append(None if proves_nothing else _weak_signature(certificate))
+    return [weakness for weakness in found if weakness is not None]
 
 
 def _weak_signature(certificate: Certificate) -> Weakness | None:
+    if certificate.signature_algorithm in _STRONG_SIGNATURES:
+        return None
     try:
         used = certificate.parsed().signature_hash_algorithm
     except UnsupportedAlgorithm:
-        return None
+        return None  # OpenSSL cannot check it either, or knows it as strong enough
     if used is None or used.name not in _WEAK_HASHES:
         return None
     return Weakness(
@@ -55,21 +73,28 @@ def _weak_signature(certificate: Certificate) -> Weakness | None:
 
 
 def _weak_key(certificate: Certificate) -> Weakness | None:
-    try:
-        key = certificate.parsed().public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        return None  # a key nobody here can read; OpenSSL's own answer stands
-    match key:
-        case rsa.RSAPublicKey() | dsa.DSAPublicKey():
-            refused_below, warned_below = 1024, 2048
-        case ec.EllipticCurvePublicKey():
-            refused_below, warned_below = 160, 224
-        case _:
-            return None
-    if key.key_size >= warned_below:
+    if certificate.public_key in _STRONG_KEYS:
+        return None
+    kind, bits = _kind_and_bits(certificate)
+    refused_below, remarked_below = _LIMITS.get(kind, (0, 0))
+    if bits >= remarked_below:
         return None
     return Weakness(
         certificate=certificate,
-        what=f"has a key of {key.key_size} bits ({certificate.public_key})",
-        is_refused=key.key_size < refused_below,
+        what=f"has a key of {bits} bits ({certificate.public_key})",
+        is_refused=bits < refused_below,
     )
+
+
+def _kind_and_bits(certificate: Certificate) -> tuple[KeyKind, int]:
+    try:
+        key = certificate.parsed().public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return key_of(certificate)  # OpenSSL reads more curves
+    match key:
+        case rsa.RSAPublicKey() | dsa.DSAPublicKey():
+            return KeyKind.FACTORING, key.key_size
+        case ec.EllipticCurvePublicKey():
+            return KeyKind.CURVE, key.key_size
+        case _:
+            return KeyKind.OTHER, 0

@@ -1,7 +1,8 @@
 """Each reason and each special case, on certificates made for it."""
 
 import subprocess
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +141,12 @@ def test_an_expired_stray_beside_a_good_path_raises_nothing() -> None:
     assert (verdict.verified, verdict.not_after) == (True, utc("2040-01-01"))
 
 
-def cross_signed() -> tuple[Issued, Issued, Issued]:
+def cross_signed(ends_of_old: datetime = LONG["not_after"]) -> tuple[Issued, Issued, Issued]:
     """An intermediate certified by the old and by the new root, and a leaf of it."""
     key = new_key()
     wishes = Wishes(common_name="crossed", is_ca=True, **LONG)
-    by_old, by_new = issue(wishes, issuer=OLD, key=key), issue(wishes, issuer=NEW, key=key)
+    by_new = issue(wishes, issuer=NEW, key=key)
+    by_old = issue(replace(wishes, not_after=ends_of_old), issuer=OLD, key=key)
     return by_old, by_new, leaf_of(by_old)
 
 
@@ -155,10 +157,29 @@ def test_the_second_copy_of_a_cross_signed_intermediate_is_found_only_by_reorder
     first = verdict_on([leaf, by_new, by_old], only_new)
     second = verdict_on([leaf, by_old, by_new], only_new)
 
-    assert first.verified
-    assert "some devices will not find the path" in first.detail
+    assert (first.verified, first.detail) == (True, "")
     assert second.reasons == (Reason.CHAIN_INCOMPLETE,)
     assert "only by reordering" in second.detail
+
+
+def test_a_path_over_the_second_copy_is_verified_with_a_note() -> None:
+    by_old, by_new, leaf = cross_signed(ends_of_old=utc("2026-11-01"))
+
+    verdict = verdict_on([leaf, by_old, by_new], store_of(NEW))
+
+    assert (verdict.verified, verdict.warnings) == (True, ())
+    assert "some devices will not find the path" in verdict.detail
+
+
+def test_each_judgement_is_at_its_own_moment_also_in_one_store() -> None:
+    by_old, by_new, leaf = cross_signed(ends_of_old=utc("2026-11-01"))
+    chain, store = [certificate_of(issued) for issued in (leaf, by_old, by_new)], store_of(NEW)
+
+    moments = [utc(day) for day in ("2026-10-01", "2026-12-01", "2019-01-01", "2026-10-01")]
+    told = [judge(chain, store, name=None, at=moment).reasons for moment in moments]
+
+    incomplete = (Reason.CHAIN_INCOMPLETE,)
+    assert told == [incomplete, (), (Reason.NOT_YET_VALID,), incomplete]
 
 
 def test_expired_and_not_yet_valid_name_the_certificate_and_the_day() -> None:

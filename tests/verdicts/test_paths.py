@@ -2,8 +2,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.anchors import trust_store
+from exporter.observations import Reason
 from exporter.verdicts.judge import judge
-from exporter.verdicts.paths import find_path, is_issued_by
+from exporter.verdicts.paths import Authorities, has_bad_signature, paths_to
 from tests.pki import Issued, Wishes, certificate_of, issue, make_ca, make_leaf, new_key, utc
 
 ROOT = make_ca("root")
@@ -13,10 +14,12 @@ OTHER = make_ca("other")
 
 
 def path(leaf: Issued, others: list[Issued], anchors: list[Issued]) -> list[str] | None:
-    found = find_path(
-        certificate_of(leaf), map(certificate_of, others), [certificate_of(a) for a in anchors]
+    found = paths_to(
+        [certificate_of(anchor) for anchor in anchors],
+        certificate_of(leaf),
+        [Authorities(map(certificate_of, others))],
     )
-    return None if found is None else [certificate.subject_cn for certificate in found]
+    return [certificate.subject_cn for certificate in found[0]] if found else None
 
 
 def test_a_path_is_found_whatever_the_order() -> None:
@@ -63,11 +66,32 @@ def test_a_hostile_crowd_of_lookalikes_is_given_up_on() -> None:
 
 
 def test_an_ed25519_issuer_is_told_from_another_one() -> None:
-    issuer = make_ca("ed", key_ids=False)
-    child = issue(Wishes(common_name="x"), issuer=issuer)
+    issuer = make_ca("ed", key=new_key("Ed25519"))
+    child = certificate_of(make_leaf(issuer, "x"))
 
-    assert is_issued_by(certificate_of(child), certificate_of(issuer))
-    assert not is_issued_by(certificate_of(child), certificate_of(make_ca("ed")))
+    assert not has_bad_signature(child, certificate_of(issuer))
+    assert has_bad_signature(child, certificate_of(make_ca("ed", key=new_key("Ed25519"))))
+
+
+def test_names_differ_neither_by_case_nor_by_spaces() -> None:
+    lower = certificate_of(make_ca("the  root"))
+    known = Authorities([lower])
+
+    assert [*known.named("CN=The Root")] == [lower]
+
+
+def test_authorities_hold_each_certificate_once_and_forget_it() -> None:
+    root, middle = certificate_of(ROOT), certificate_of(MIDDLE)
+    known = Authorities([root, middle, root])
+
+    known.discard(middle)
+    known.discard(middle)
+
+    assert (len(known), [*known]) == (1, [root])
+    assert root in known
+    assert middle not in known
+    assert object() not in known
+    assert [*known.named(middle.subject)] == []
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -84,6 +108,6 @@ def test_any_heap_of_certificates_gets_a_verdict(
     verdict = judge(chain, store, name="x.test", at=utc("2026-11-24"), known=chain)
 
     assert verdict.verified is (not verdict.reasons)
-    assert bool(verdict.path) is verdict.verified
+    assert bool(verdict.path) is (not {*verdict.reasons} & {Reason.UNKNOWN_CA, Reason.SELF_SIGNED})
     assert (verdict.not_after is not None) is verdict.verified
     assert verdict.verified or verdict.detail
