@@ -128,6 +128,7 @@ def scan(path: Path) -> Scanned:
     here, there = context.Pipe()
     process = context.Process(target=_scan, args=(path, there))
     process.start()
+    there.close()  # so that a process that dies ends the wait
     scanned: Scanned = here.recv()
     process.join()
     return scanned

@@ -1,6 +1,7 @@
 """Says what one log line tells about a handshake; pure, each line by itself."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import re2
@@ -9,6 +10,8 @@ from exporter.handshake_log.formats import FORMATS
 from exporter.handshake_log.message import Format, Message, Reading
 from exporter.handshake_log.peers import peer_in
 from exporter.handshake_log.vocabulary import hear
+from exporter.handshake_log.words import SAYINGS
+from exporter.handshake_log.words.saying import Kind, spread
 from exporter.handshake_log.wrappers import DEFAULT_MESSAGE_KEYS, unwrap
 from exporter.observations import HandshakeRecord
 
@@ -28,18 +31,29 @@ _ABOUT = (
 _WRONG = (
     r"(?i:err|fail|fatal|alert|reject|refus|denied|abort|exception|invalid|unable|cannot|can't|"
     r"could not|couldn't|problem|bad|unknown|untrust|mismatch|clos|terminat|reset|eof|timed? ?out|"
-    r"timeout|panick|crit|not |n't|no |wrong|unsupported|unexpected|expired|revoked|self.?signed|"
+    r"timeout|panick|"
+    r"disconnect|crit|not |n't|no |wrong|unsupported|unexpected|expired|revoked|self.?signed|"
     r"mbedtls_\w+ ?\(?\)? returned|insecure|unhandled|too (?:weak|small|short))"
 )
-_ALONE = (
-    r"(?i:-0x[0-9a-f]{4}|-9984|SEC_E_|CERT_E_|PLAIN HTTP|NOT_TRUSTED|UNABLE.TO|PR_\w+_ERROR|"
-    r"error -208[345])"
-)
+_ALONE = r"(?i:-0x[0-9a-f]{4}|-9984|error -208[345]|error:[0-9a-f]{8}:lib\((?:20|16)\))"
+# What could match a newline, or means the line's beginning.
+_ACROSS_LINES = re.compile(r"\^|\\s|\[\^")
+
+
+def _sure_words() -> Iterator[str]:
+    """Yield the phrases that tell a failure by themselves, without their ends."""
+    yield _ALONE
+    for saying in SAYINGS:
+        words = saying.words.strip("*")
+        if saying.kind is Kind.FAILS and not _ACROSS_LINES.search(words):
+            yield f"(?i:{spread(words)})"
 
 
 def _prefilter(formats: Sequence[Format]) -> "re2._Regexp":
     marks = [mark for known in formats for mark in known.marks]
-    pattern = "|".join([rf"{_ABOUT}[^\n]*{_WRONG}", rf"{_WRONG}[^\n]*{_ABOUT}", _ALONE, *marks])
+    pattern = "|".join(
+        [rf"{_ABOUT}[^\n]*{_WRONG}", rf"{_WRONG}[^\n]*{_ABOUT}", *_sure_words(), *marks]
+    )
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.max_mem = _MEMORY_BYTES

@@ -31,7 +31,7 @@ _RULES: tuple[re.Pattern[str], ...] = tuple(
         r"\[(?:id: 0x\w+, )?L:\S+ [-!] R:(?P<peer>[^\s\]]+)",
         r"\brip=(?P<peer>[^\s,]+)",
         # Postfix: "from name[address]", "to name[address]:25".
-        r"\b(?:from|to) (?P<peer>[\w.-]+\[[^\]\s]+\](?::\d{1,5})?)",
+        r"\b(?:from|to|for) (?P<peer>[\w.-]+\[[^\]\s]+\](?::\d{1,5})?)",
         r"(?P<peer>\[AF_INET6?\][0-9A-Fa-f:.]+\d)",
         # The certificate's own words: whose it is, or whom it is not for.
         r"VERIFY ERROR: depth=\d+, error=[^:]+: (?P<peer>.+?)(?:, serial=\S+)?\s*$",
@@ -47,7 +47,7 @@ _RULES: tuple[re.Pattern[str], ...] = tuple(
         r"[Hh]ostname,? '?(?P<peer>[\w.:-]+)'?,? (?:doesn't match|not verified)",
         r"certificate is not valid for '(?P<peer>[^']+)'",
         r"[Cc]ertificate for <(?P<peer>[^>]+)> doesn't match",
-        r"does not match (?:target host name|hostname) '(?P<peer>[^']+)'",
+        r"(?:target host name|does not match hostname) '(?P<peer>[^']+)'",
         r"cannot verify (?P<peer>\S+?)(?:'s|\u2019s) certificate",
         r"\brelp? conn to (?:clt |srvr? )?(?P<peer>[^\s']+)",
         r"\bconn to (?:clt |srvr? )(?P<peer>[^\s']+)",

@@ -117,7 +117,9 @@ def _best(text: str, said: dict[Kind, list[Saying]]) -> tuple[Meaning | None, st
     library = next((saying.library for saying in spoken if saying.library), None)
     best = _of_words(spoken)
     if best is None or best.reason in _VAGUE:
-        found = _by_number(text, best)
+        framed = best is not None and spoken[0].kind is Kind.FRAME
+        # A frame's side is only the usual one: a number with the same reason knows better.
+        found = _by_number(text, Meaning(best.reason) if framed and best else best)
         if found is not None:
             return *found, True
     return best, library, False

@@ -72,11 +72,12 @@ def read(message: Message) -> Reading | None:
 
 def _default(line: re.Match[str]) -> Reading:
     known = next((row for text, row in _TEXTS.items() if line["text"].startswith(text)), None)
-    if known is None:
-        heard = hear(line["text"])
-        if not heard.failure or heard.reason is None:
-            return Reading(suspicious=heard.suspicious, writer="haproxy")
+    heard = hear(line["text"])
+    # Since 2.9 OpenSSL's error may follow in brackets.
+    if heard.failure and heard.reason and (known is None or known[0] is Reason.OTHER):
         known = (heard.reason, heard.told_by)
+    if known is None:
+        return Reading(suspicious=heard.suspicious, writer="haproxy")
     return _failed(line["peer"], *known)
 
 

@@ -81,7 +81,7 @@ ALERTS = (
     Alert(111, Reason.OTHER, ("certificate unobtainable",)),
     Alert(112, Reason.OTHER, ("unrecognized name", "unrecognised name")),
     Alert(113, Reason.VERIFY_FAILED, ("bad certificate status response",)),
-    Alert(114, Reason.OTHER, ("bad certificate hash value",)),
+    Alert(114, Reason.VERIFY_FAILED, ("bad certificate hash value",)),
     Alert(115, Reason.OTHER, ("unknown psk identity",)),
     Alert(116, Reason.CLIENT_CERT_REQUIRED, ("certificate required", "certificate is required")),
     Alert(120, Reason.OTHER, ("no application protocol",)),

@@ -283,7 +283,8 @@ NUMBERS = (
     ),
     Number(
         pattern=re.compile(
-            r"(?:wolfSSL[^\n]*?(?:=|:|error|returned)|\berror(?: =|:)?|, Error|return value =) "
+            r"(?:wolfSSL[^\n]*?(?:=|:|error|returned)|\berr(?:or)?(?: =|:)?|, Error|return "
+            r"value =) "
             r"?-(\d{3})\b",
             re.IGNORECASE,
         ),

@@ -119,7 +119,7 @@ CERTIFICATES = (
     ),
     *sayings(
         Kind.HINTS, Reason.EXPIRED, _LOCAL, None,
-        r"(?:certificate|cert) (?:is |has |was |has been )?expired",
+        r"(?:certificate|cert) (?:is|has|was|has been) expired",
         r"(?:expired|outdated) (?:\w+ )?cert(?:ificate)?",
         r"certificate validity (?:period )?(?:has )?expired",
     ),
@@ -129,7 +129,7 @@ CERTIFICATES = (
     ),
     *sayings(
         Kind.HINTS, Reason.REVOKED, _LOCAL, None,
-        r"(?:certificate|cert) (?:is |was |has been )?revoked",
+        r"(?:certificate|cert) (?:is|was|has been) revoked",
     ),
     *sayings(
         Kind.HINTS, Reason.SELF_SIGNED, _LOCAL, None,
@@ -184,6 +184,7 @@ CONNECTIONS = (
         r"connection (?:was |has been )?(?:reset|closed|aborted|lost)"
         r"(?: by (?:peer|remote|foreign host|client|server))?",
         r"reset by peer", r"peer (?:closed|has closed|disconnected)", r"socket hang up",
+        r"lost connection", r"suddenly disconnected",
         r"(?:client|server|remote|other side) (?:\w+ )?(?:closed|hung up|disconnected)",
         r"closed by (?:peer|client|server|remote|the remote host)", r"forcibly closed",
     ),
@@ -209,12 +210,13 @@ SIDES = (
         r"received (?:a )?(?:tls |ssl )?(?:fatal )?alert", r"recv (?:tls |ssl )?[\d.]* ?alert",
         r"peer sent (?:a )?(?:fatal )?alert", r"alert (?:received|read)",
         r"alert from (?:peer|client|server)", r"got (?:a )?(?:fatal )?alert",
-        r"\(in\), (?:tls|ssl)\S*, ?(?:tls )?alert", r"is a fatal alert message",
+        r"\(in\), (?:tls|ssl)\S* (?:\S+ )?alert", r"is a fatal alert message",
     ),
     *sayings(
         Kind.SIDE, None, _LOCAL, None,
         r"(?:send|sent|sending) (?:a )?(?:tls |ssl )?[\d.]* ?(?:fatal )?alert",
-        r"generated (?:a )?(?:fatal )?alert", r"\(out\), (?:tls|ssl)\S*, ?(?:tls )?alert",
+        r"generated (?:a )?(?:fatal )?alert", r"not permitted to talk to peer",
+        r"\(out\), (?:tls|ssl)\S* (?:\S+ )?alert",
     ),
     *sayings(
         Kind.FRAME, Reason.OTHER, None, None,
@@ -234,7 +236,7 @@ TOPICS = (
         r"reject\w*", r"refus\w*", r"den(?:y|ied)", r"abort\w*", r"*exception*", r"invalid\w*",
         r"unable", r"cannot", r"can't", r"could not", r"couldn't", r"problem\w*", r"bad",
         r"unknown", r"untrusted", r"mismatch", r"panick\w*", r"crit(?:ical)?", r"e!",
-        r"not (?:ok|valid|trusted)", r"caused by", r"warn\w*",
+        r"not (?:ok|valid|trusted|permitted|allowed)", r"caused by", r"warn\w*",
     ),
 )  # fmt: skip
 

@@ -15,7 +15,8 @@ SAYINGS = (
         # No error at all: "(TLS) error : 0", "no errors", "failed=0", "error=null".
         r"(?:tls|ssl)\)?(?: alert)? (?:errors?|error code)\s*[:=]\s*(?:0|none|null|nil|ok)",
         r"(?:error|err|reason)\W{1,3}(?:null|nil|none|no error|\"\"|success)",
-        r"(?:no|0|zero) (?:ssl |tls |handshake |certificate |new )?(?:errors?|failures?|"
+        r"*(?:^|[\s\[(,;])(?:no|0|zero) (?:ssl |tls |handshake |certificate |new )?(?:errors?|"
+        r"failures?|"
         r"problems?|alerts?)",
         r"(?:errors|failed|failures|error count)[:=] ?0",
         r"without (?:any )?(?:errors?|problems?)",
@@ -28,7 +29,7 @@ SAYINGS = (
         r"(?:will|about to|going to|soon|due to) expir\w+",
         r"expir(?:es|y|ation|ing) (?:in|on|at|date|soon)",
         r"(?:fail\w*|unable|error|cannot|could not|couldn't|can't) (?:to |while |in )?"
-        r"(?:load|read|open|pars|configur|import|stat|initiali|writ|creat|decod|access|find|"
+        r"(?:load|read|open|pars|configur|import|stat|initiali|writ|creat|access|find|"
         r"locat|us)\w* "
         r"(?:\S+ ){0,4}(?:certificates?|key|keypair|crl|cert|pem|private|files?|trust ?store|"
         r"key ?store|"
@@ -41,6 +42,7 @@ SAYINGS = (
         r"ocsp (?:respon\w+|status|staple|stapling|updat\w+|request|server|fetch\w*|cache|"
         r"queue) .*",
         r"(?:fetch|updat|download|refresh)\w* (?:of )?(?:the )?(?:ocsp|crls?)", r"*stapling*",
+        r"ocsp_\w+", r"ocsp routines", r"requesting certificate status",
         r"(?:crl|ocsp)s? (?:update|refresh|download)\w*", r"crl distribution point",
         # Advice, forecasts and settings.
         r"(?:to this source )?will (?:fail|not work)",
@@ -55,7 +57,9 @@ SAYINGS = (
         r"handshake (?:from|with) auth server",
         r"(?:amqp|mqtt|smb|bgp|dht|noise|wireguard|auth|proxy|socks\d?|http2|h2|rlpx|libp2p) "
         r"handshake",
-        r"authorization_(?:failure|error)",
+        r"authorization_(?:failure|error)", r"(?:invalid|wrong|bad) password", r"log ?in failed",
+        # A request of an access log: its words are the client's.
+        r"\"[A-Z]+ [^\"]* HTTP/[\d.]+\" \d{3} *",
         # What follows from a failure that another line tells.
         r"socket error on client*", r"rejected by cert at depth*", r"^\s*at [\w.$/<>@]+\(.*",
         r"^\s*at .*:\d+:\d+\)",

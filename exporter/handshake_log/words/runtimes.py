@@ -8,7 +8,7 @@ webpki's Error. Erlang: lib/ssl/src/ssl_alert.erl, tls_handshake.erl, ssl_gen_st
 Node.js: lib/_tls_wrap.js, lib/internal/errors.js. Python: Modules/_ssl.c, Lib/ssl.py.
 """
 
-from exporter.handshake_log.words.saying import Kind, sayings
+from exporter.handshake_log.words.saying import WORTH, Kind, sayings
 from exporter.observations import Reason, ToldBy
 
 _LOCAL = ToldBy.LOCAL
@@ -62,11 +62,14 @@ JAVA = (
     worth=25),
     *sayings(Kind.FAILS, Reason.NO_SHARED_CIPHER, _LOCAL, "java",
              r"no cipher suites in common", r"no negotiable cipher suite",
-             r"no appropriate (?:protocol|cipher suite)s?",
+             r"no appropriate cipher suites?",
              r"cipher suites are inappropriate", r"no available authentication scheme"),
     *sayings(Kind.FAILS, Reason.PROTOCOL_VERSION, _LOCAL, "java",
-             r"no appropriate protocol \(protocol is disabled or cipher suites are "
-             r"inappropriate\)",
+             r"supported protocol versions\S* are not accepted"),
+    # "No appropriate protocol (protocol is disabled or cipher suites are inappropriate)".
+    *sayings(Kind.FAILS, Reason.PROTOCOL_VERSION, _LOCAL, "java", r"no appropriate protocol",
+             worth=WORTH[Reason.NO_SHARED_CIPHER] + 2),
+    *sayings(Kind.FAILS, Reason.PROTOCOL_VERSION, _LOCAL, "java",
              r"client requested protocol \S+ (?:is )?not (?:enabled or not )?supported",
              r"(?:the )?(?:server|client) selected protocol version \S+ is not accepted by client",
              r"client requested protocol \S+ is not enabled",

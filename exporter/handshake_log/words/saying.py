@@ -83,9 +83,15 @@ class Saying:
             words, left = words.removeprefix("*"), ""
         if words.endswith("*"):
             words, right = words[:-1], ""
-        # A blank inside brackets is left alone: there it is already one of several.
-        spread = re.sub(r" (?![^\[]*\])", "[ _-]?", words)
-        return f"(?i){left}(?:{spread}){right}"
+        return f"(?i){left}(?:{spread(words)}){right}"
+
+
+def spread(words: str) -> str:
+    """Return ``words`` with each blank standing for blank, underscore, hyphen or nothing.
+
+    A blank inside brackets is left alone: there it is already one of several.
+    """
+    return re.sub(r" (?![^\[]*\])", "[ _-]?", words)
 
 
 @dataclass(frozen=True, slots=True)
