@@ -2,21 +2,25 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from cryptography import x509
 
 from exporter.anchors import TrustStore
 from exporter.certificates import Certificate
 from exporter.observations import Reason
 from exporter.verdicts.judge import judge
 from exporter.verdicts.model import Verdict
+from exporter.verdicts.paths import Authorities
 
-_Key = tuple[tuple[str, ...], str, str | None]
-_KNOWN_LIMIT = 2_000
+_Key = tuple[tuple[str, ...], str, str, str | None]
+_KNOWN_LIMIT = 4_000
 
 
 class Judge:
     """Judges each (chain, trust store, name) once while nothing about it can change.
+
+    Holds at most ``limit`` verdicts (about 1 KB each); the one not asked for longest goes first.
 
     Attributes:
         hit_count: Verdicts that were remembered; ``miss_count``: those that were made.
@@ -24,8 +28,11 @@ class Judge:
 
     def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
-        self._verdicts: OrderedDict[_Key, Verdict] = OrderedDict()
-        self._known: OrderedDict[str, Certificate] = OrderedDict()
+        # With each verdict: how much was known when it was made
+        self._verdicts: OrderedDict[_Key, tuple[Verdict, int]] = OrderedDict()
+        self._seen: OrderedDict[str, Certificate | None] = OrderedDict()
+        self._known = Authorities()
+        self._learned_count = 0
         self.hit_count = 0
         self.miss_count = 0
 
@@ -37,40 +44,53 @@ class Judge:
         Raises:
             ValueError: ``chain`` is empty.
         """
-        key = (tuple([c.fingerprint_sha256 for c in chain]), store.digest, name)
-        found = self._verdicts.get(key)
-        if found is not None and _holds(found, at):
+        key = (tuple([c.fingerprint_sha256 for c in chain]), store.digest, store.name, name)
+        entry = self._verdicts.get(key)
+        if entry is not None and self._holds(*entry, at):
             self.hit_count += 1
-            if found.trust_store != store.name:  # two names for one set of anchors
-                return replace(found, trust_store=store.name)
-            return found
+            self._verdicts.move_to_end(key)
+            return entry[0]
         self.miss_count += 1
-        made = judge(chain, store, name=name, at=at, known=self._known.values())
-        self._verdicts[key] = made
+        made = judge(chain, store, name=name, at=at, known=self._known)
+        self._verdicts[key] = made, self._learned_count
         self._verdicts.move_to_end(key)
         if len(self._verdicts) > self._limit:
             self._verdicts.popitem(last=False)
         return made
 
     def learn(self, certificates: Iterable[Certificate]) -> None:
-        """Take note of CA certificates that could complete somebody's path.
+        """Take note of CA certificates that could complete somebody's path; others are ignored.
 
-        What was judged "not trusted" before is judged again when asked for.
+        What was ``unknown_ca`` before is judged again when asked for.
         """
-        is_new = False
         for certificate in certificates:
-            if certificate.fingerprint_sha256 not in self._known:
-                self._known[certificate.fingerprint_sha256] = certificate
-                is_new = True
-                if len(self._known) > _KNOWN_LIMIT:
-                    self._known.popitem(last=False)
-        if is_new:
-            stale = [k for k, v in self._verdicts.items() if Reason.UNKNOWN_CA in v.reasons]
-            for key in stale:
-                del self._verdicts[key]
+            fingerprint = certificate.fingerprint_sha256
+            if fingerprint in self._seen:
+                self._seen.move_to_end(fingerprint)
+                continue
+            is_ca = _may_be_ca(certificate)
+            self._seen[fingerprint] = certificate if is_ca else None
+            if is_ca:
+                self._known.add(certificate)
+                self._learned_count += 1
+            if len(self._seen) > _KNOWN_LIMIT:
+                _, oldest = self._seen.popitem(last=False)
+                if oldest is not None:
+                    self._known.discard(oldest)
+
+    def _holds(self, verdict: Verdict, learned_count: int, at: datetime) -> bool:
+        if at < verdict.judged_at:
+            return False  # our clock went back
+        if verdict.steady_until is not None and at >= verdict.steady_until:
+            return False
+        return learned_count == self._learned_count or Reason.UNKNOWN_CA not in verdict.reasons
 
 
-def _holds(verdict: Verdict, at: datetime) -> bool:
-    if at.replace(microsecond=0) < verdict.judged_at:
-        return False  # our clock went back
-    return verdict.steady_until is None or at < verdict.steady_until
+def _may_be_ca(certificate: Certificate) -> bool:
+    try:
+        parsed = certificate.parsed()
+        return parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return True  # an old CA certificate, of version 1
+    except (ValueError, TypeError):
+        return False

@@ -1,10 +1,13 @@
 from datetime import datetime, timedelta
 from unittest.mock import patch
 
+import pytest
+from cryptography import x509
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.anchors import trust_store
+from exporter.certificates import Certificate
 from exporter.observations import Reason
 from exporter.verdicts import cache
 from exporter.verdicts.cache import Judge
@@ -18,6 +21,8 @@ LEAF = make_leaf(MIDDLE, "x.test", not_before=utc("2026-06-01"), not_after=utc("
 CHAIN = [certificate_of(LEAF), certificate_of(MIDDLE)]
 STORE = trust_store("a", [certificate_of(ROOT)])
 NOW = utc("2026-11-24")
+# A subject key identifier, but not the octet string that it must be
+UNREADABLE = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.14"), b"\x05\x00")
 
 
 def test_a_verdict_is_made_once_while_it_holds() -> None:
@@ -53,13 +58,15 @@ def test_another_name_store_or_order_is_another_verdict() -> None:
     assert (judge_.hit_count, judge_.miss_count) == (0, 4)
 
 
-def test_two_names_of_one_set_of_anchors_share_the_work_and_keep_their_names() -> None:
+def test_stores_of_equal_anchors_keep_their_names() -> None:
     judge_ = Judge()
-    judge_.judge(CHAIN, STORE, name=None, at=NOW)
+    twin = trust_store("b", STORE.anchors)
 
-    other = judge_.judge(CHAIN, trust_store("b", STORE.anchors), name=None, at=NOW)
+    told = [judge_.judge(CHAIN, store, name=None, at=NOW) for store in (STORE, twin, STORE, twin)]
 
-    assert (other.trust_store, judge_.miss_count) == ("b", 1)
+    assert [verdict.trust_store for verdict in told] == ["a", "b", "a", "b"]
+    assert told[2:] == told[:2]
+    assert judge_.miss_count == 2
 
 
 def test_a_ca_that_is_learned_makes_a_missing_intermediate_known() -> None:
@@ -74,15 +81,60 @@ def test_a_ca_that_is_learned_makes_a_missing_intermediate_known() -> None:
     assert after.reasons == (Reason.CHAIN_INCOMPLETE,)
 
 
+def test_what_is_learned_touches_only_verdicts_on_unknown_cas() -> None:
+    judge_ = Judge()
+    first = judge_.judge(CHAIN, STORE, name=None, at=NOW)
+    unknown = judge_.judge(CHAIN, trust_store("b", []), name=None, at=NOW)
+
+    judge_.learn([certificate_of(make_ca("another"))])
+
+    assert judge_.judge(CHAIN, STORE, name=None, at=NOW) is first
+    again = judge_.judge(CHAIN, trust_store("b", []), name=None, at=NOW)
+    assert (again is unknown, again) == (False, unknown)
+    assert judge_.judge(CHAIN, trust_store("b", []), name=None, at=NOW) is again
+
+
+@pytest.mark.parametrize(
+    ("certificate", "is_kept"),
+    [
+        pytest.param(CHAIN[0], False, id="a leaf"),
+        pytest.param(CHAIN[1], True, id="an intermediate"),
+        pytest.param(
+            certificate_of(make_ca("old", basic_constraints=False)), True, id="says nothing"
+        ),
+        pytest.param(
+            certificate_of(make_ca("x", extra=((UNREADABLE, False),), key_ids=False)),
+            False,
+            id="extensions that cannot be read",
+        ),
+    ],
+)
+def test_only_cas_are_learned(certificate: Certificate, *, is_kept: bool) -> None:
+    judge_ = Judge()
+
+    judge_.learn([certificate])
+
+    assert (certificate in judge_._known) is is_kept
+
+
 def test_neither_verdicts_nor_known_cas_grow_without_bound() -> None:
     judge_ = Judge(limit=2)
     with patch.object(cache, "_KNOWN_LIMIT", 1):
         for number in range(4):
             judge_.judge(CHAIN, STORE, name=f"{number}.test", at=NOW)
-        judge_.learn(CHAIN)
+        judge_.learn([*CHAIN, certificate_of(ROOT), CHAIN[0]])
 
     assert len(judge_._verdicts) == 2
-    assert len(judge_._known) == 1
+    assert len(judge_._seen) == 1
+    assert len(judge_._known) == 0
+
+
+def test_the_verdict_not_asked_for_longest_goes_first() -> None:
+    judge_ = Judge(limit=2)
+    for name in ("a.test", "b.test", "a.test", "c.test", "a.test"):
+        judge_.judge(CHAIN, STORE, name=name, at=NOW)
+
+    assert (judge_.hit_count, judge_.miss_count) == (2, 3)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
