@@ -61,8 +61,8 @@ _PROBES = (
         kind=Kind.GAUGE,
         labels=("target", "trust_store"),
         help=cached("1: the chain that the target serves is accepted by the store.", _OBSERVED),
-        notes="One series for each trust store of the target; a target that is given none is judged"
-        " by the system's, `system`. Vanishes after three looks in a row"
+        notes="One series for each trust store of the target; without one it is judged by the"
+        " system's store, `system`. Vanishes after three looks in a row"
         " without a chain, or three intervals without a look.",
         examples=(
             ("refused by any of its stores", "min by (target) (fleet_tls_chain_verified) == 0"),
