@@ -38,11 +38,7 @@ _TAKEN_UP_S = 10.0
 
 
 class App:
-    """The service; also what its pages ask.
-
-    Raises:
-        ConfigError: a file that the configuration names cannot be used.
-    """
+    """The service; also what its pages ask."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self._clock = clock
@@ -165,7 +161,7 @@ class App:
     async def _take_over(self) -> None:
         path = self._in_force.config.path
         config = await asyncio.to_thread(load, path)
-        in_force = await asyncio.to_thread(InForce.of, config, self._tools, self._in_force)
+        in_force = InForce.of(config, self._tools, self._in_force)
         prepared = self._server.prepare(config.listen, config.web)
         # From here on nothing can fail
         await self._server.use(prepared)

@@ -7,9 +7,9 @@ from typing import Self
 
 from exporter.anchors import TrustStore, system_trust_store
 from exporter.config import Config
-from exporter.errors import CertificateError, ConfigError, Fault
+from exporter.errors import CertificateError
 from exporter.probe import PROBERS
-from exporter.probe.client_files import ClientFiles, read_pair
+from exporter.probe.client_files import ClientFiles
 from exporter.probe.model import Limits, Prober, Tools
 from exporter.targets.entries import SYSTEM_STORE
 from exporter.targets.model import Inventory
@@ -52,13 +52,7 @@ class InForce:
 
     @classmethod
     def of(cls, config: Config, tools: Tools, before: Self | None = None) -> Self:
-        """Return what is made of ``config``; probers stay when their files are the same.
-
-        Reads files; belongs in a thread once the event loop runs.
-
-        Raises:
-            ConfigError: the client certificate and its key cannot be used.
-        """
+        """Return what is made of ``config``; probers stay when their files are the same."""
         probe = config.probe
         if before is not None and _client_files(before.config) == _client_files(config):
             probers = before.probers
@@ -100,9 +94,4 @@ def _credentials(config: Config, tools: Tools) -> ClientFiles | None:
     cert_file, key_file = config.probe.client_cert_file, config.probe.client_key_file
     if cert_file is None or key_file is None:
         return None
-    try:
-        read_pair(cert_file, key_file)
-    except CertificateError as exc:
-        fault = Fault(place=f"{config.path} probe.client_cert_file", message=str(exc))
-        raise ConfigError([fault]) from exc
     return ClientFiles(cert_file, key_file, tools.clock)
