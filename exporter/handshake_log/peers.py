@@ -35,6 +35,7 @@ _RULES: tuple[re.Pattern[str], ...] = tuple(
         r"(?P<peer>\[AF_INET6?\][0-9A-Fa-f:.]+\d)",
         # The certificate's own words: whose it is, or whom it is not for.
         r"VERIFY ERROR: depth=\d+, error=[^:]+: (?P<peer>.+?)(?:, serial=\S+)?\s*$",
+        r"VERIFY \w+ ERROR: (?P<peer>.+?)(?:, must be .*)?$",
         r"for cert '(?P<peer>[^']+)'",
         r"x509: certificate is valid for .*, not (?P<peer>[^\s,;\"]+)",
         r"x509: cannot validate certificate for (?P<peer>[^\s,;\"]+)",
@@ -46,6 +47,7 @@ _RULES: tuple[re.Pattern[str], ...] = tuple(
         rf"^\S+ Stats: (?P<peer>{_ADDRESS})",
         r"[Hh]ostname,? '?(?P<peer>[\w.:-]+)'?,? (?:doesn't match|not verified)",
         r"certificate is not valid for '(?P<peer>[^']+)'",
+        r"certificate of [\u2018'\"](?P<peer>[^\u2019'\"]+)",
         r"[Cc]ertificate for <(?P<peer>[^>]+)> doesn't match",
         r"(?:target host name|does not match hostname) '(?P<peer>[^']+)'",
         r"cannot verify (?P<peer>\S+?)(?:'s|\u2019s) certificate",
@@ -67,6 +69,7 @@ _RULES: tuple[re.Pattern[str], ...] = tuple(
         rf"\b(?:connect(?:ing|ion)?|connected|upgrade) (?:to|with) (?:\w+ "
         rf"){{0,2}}{_OPEN}(?P<peer>{_ANY})",
         rf"\bto {_OPEN}(?P<peer>{_ADDRESS})",
+        r"\b[Ss]ubject ?[=:] ?['\"](?P<peer>[^'\"]+)",
     )
 )
 # Members of JSON lines and logfmt keys.

@@ -19,6 +19,7 @@ from tests.handshake_log.snippets import snippet
 from tests.pki import CLIENT_AUTH, Issued, make_ca, make_leaf
 
 HANDSHAKE_TIMEOUT_S = 1
+DEBUG = False  # a test sets it: everything that a program can say
 MQTT_PORTS: set[int] = set()  # those that want MQTT after the handshake, not HTTP
 
 
@@ -254,6 +255,10 @@ def _running(daemon: Daemon, ports: tuple[int, int], *logs: str) -> Iterator[Pro
         yield Producer(daemon=daemon, port=ports[0], expired_port=ports[1], logs=logs)
 
 
+def _level(everything: str, usual: str) -> str:
+    return everything if DEBUG else usual
+
+
 def _nginx_server(pki: Pki, port: int, name: str, *, more: str) -> str:
     return (
         f"server {{\n listen 127.0.0.1:{port} ssl;\n ssl_protocols TLSv1.2 TLSv1.3;\n"
@@ -272,7 +277,7 @@ def nginx_http(
         _nginx_server(pki, port, name, more=more)
         for port, name in zip(ports, ("server", "expired-server"), strict=True)
     )
-    level = "info" if recommended else "error"
+    level = _level("debug", "info" if recommended else "error")
     daemon = daemons.nginx(folder, http=log + blocks, ports=ports, error_level=level)
     return _running(daemon, ports, "error.log", "tls.log", "access.log")
 
@@ -287,7 +292,7 @@ def nginx_stream(
         _nginx_server(pki, port, name, more=more)
         for port, name in zip(ports, ("server", "expired-server"), strict=True)
     )
-    level = "info" if recommended else "error"
+    level = _level("debug", "info" if recommended else "error")
     daemon = daemons.nginx(folder, stream=log + blocks, ports=ports, error_level=level)
     return _running(daemon, ports, "error.log", "tls.log")
 
@@ -320,7 +325,7 @@ def mosquitto(
     )
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "mosquitto.conf"
-    logs = snippet("mosquitto log types") if recommended else ""
+    logs = _level("log_type all\n", snippet("mosquitto log types") if recommended else "")
     user = "user root\n" if os.geteuid() == 0 else ""
     config.write_text(f"{user}log_dest stderr\n{logs}allow_anonymous true\n{listeners}")
     daemon = Daemon((need("mosquitto"), "-c", config), directory=folder, ports=ports)
@@ -338,7 +343,7 @@ def apache(
     logs = ""
     if recommended:
         access = snippet("apache access log", apache_log=str(folder / "tls.log"))
-        logs = snippet("apache log level") + access
+        logs = _level("LogLevel warn ssl:trace8\n", snippet("apache log level")) + access
     hosts = "".join(
         f"Listen 127.0.0.1:{port}\n<VirtualHost 127.0.0.1:{port}>\n SSLEngine on\n"
         f" SSLCertificateFile {pki.certificate(name)}\n SSLCertificateKeyFile {pki.key(name)}\n"
@@ -372,7 +377,7 @@ def stunnel(
 ) -> contextlib.AbstractContextManager[Producer]:
     ports = free_port(), free_port()
     folder.mkdir(parents=True, exist_ok=True)
-    level = snippet("stunnel debug level") if recommended else ""
+    level = _level("debug = 7\n", snippet("stunnel debug level") if recommended else "")
     services = "".join(
         f"[{name}]\naccept = 127.0.0.1:{port}\nexec = /bin/true\nexecArgs = true\n"
         f"cert = {pki.pair(name)}\nCAfile = {pki.ca}\nverifyChain = yes\nrequireCert = yes\n"

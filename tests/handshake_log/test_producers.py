@@ -185,6 +185,22 @@ def test_a_megabyte_of_good_handshakes_raises_no_alarm(
     assert not [one.line for one in again if one.reading.suspicious]
 
 
+@pytest.mark.parametrize("name", ["nginx-http", "nginx-stream", "apache", "stunnel", "mosquitto"])
+def test_a_debug_dump_raises_no_alarm(
+    name: str, pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producers, "DEBUG", True)
+
+    with PRODUCERS[name](tmp_path / name, pki, True) as producer:
+        for version in (V12, V13):
+            producers.good(producer.port, pki, version)
+        settled(producer)
+    found = handshakes(producer.text())
+
+    assert len(producer.text().splitlines()) > (15 if name == "mosquitto" else 100)
+    assert not [record for record in found if record.failure]
+
+
 def test_the_producers_tell_who_the_peer_was(pki: Pki, tmp_path: Path) -> None:
     peers = {}
     for name in ("nginx-http", "nginx-stream", "haproxy", "apache", "go"):

@@ -310,7 +310,7 @@ NUMBERS = (
         library="bearssl",
     ),
     Number(
-        pattern=re.compile(r"^\s*Error: SSL error (\d{3})\b"),
+        pattern=re.compile(r"\bError: SSL error (\d{3})\b"),
         base=10,
         mark="ssl error",
         meaning=AXTLS.get,

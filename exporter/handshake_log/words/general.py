@@ -39,8 +39,8 @@ FRAMES = (
         rf"{_TLS} (?:accept|connect|connection|authentication|session|client|server|transport|"
         r"upgrade|init|setup|peer) (?:\w+ ){0,2}?(?:error|failed|failure|refused|rejected|"
         r"aborted)",
-        rf"{_TLS} ?(?:library|verification|peer|certificate|connect|fatal)? ?error(?:\[\d+\]|: |"
-        rf":$| \()",
+        rf"{_TLS} ?(?:library|verification|peer|certificate|connect|fatal)? ?error"
+        r"(?:\[\d+\]|: |:$| \(| occurred|\.$)",
         rf"fatal {_TLS} error", rf"(?:{_TLS})_error: .*",
         rf"{_TLS}[ _)]*(?:error)?[ _]negotiation[ _]fail\w*", r"error during negotiation",
         r"certificate (?:verif\w*|validation|check\w*|authentication) (?:\w+ )?"
@@ -48,7 +48,8 @@ FRAMES = (
         r"failed authentication with \S+ \((?:ssl|errormessage=ssl)*",
         r"tls key negotiation failed", r"failed to do pre-tls reading",
         r"start_?tls (?:\w+ ){0,2}(?:failed|failure|error)", r"aborting handshake with peer",
-        r"ssl ?socket ?error \(\d+\)", r"start_ssl_client[:(].*(?:-\d+|fail)",
+        r"ssl ?socket ?error \(\d+\)", r"event_dtls_error",
+        r"(?:tls|ssl) alert (?:received|sent)", r"start_ssl_client[:(].*(?:-\d+|fail)",
         r"connect to server failed!",
         # rsyslog.h: RS_RET_TLS_HANDSHAKE_ERR, RS_RET_TLS_CERT_ERR, RS_RET_TLS_NO_CERT.
         r"error -208[345]",
@@ -56,7 +57,7 @@ FRAMES = (
     # "handshake failed" is also said of SSH, AMQP and WebSocket: it needs TLS beside it.
     *sayings(
         Kind.HINTS, Reason.OTHER, None, None,
-        rf"{_SHAKE}[ :]+(?:\w+ ){{0,2}}{_FAILS}",
+        rf"(?:{_SHAKE}|negotiation)[ :]+(?:\w+ ){{0,2}}{_FAILS}",
         rf"{_FAILING} (?:\S+ ){{0,6}}{_SHAKE}",
     ),
     # OpenVPN's control channel: refused before TLS, with TLS' own words.
@@ -76,7 +77,7 @@ CERTIFICATES = (
         r"(?:tls|ssl) verification failed", r"certificate preverified not ok",
         rf"{_FAILING} (?:to )?verify (?:the )?(?:peer|server|client|remote|host|tls|ssl)?'?s? ?"
         r"certificate",
-        r"certificate (?:validation|authentication) (?:failed|failure|error)",
+        r"(?:certificate|cert|chain|trust) (?:validation|authentication) (?:failed|failure|error)",
         r"(?:peer|server|client|remote) certificate (?:is |was )?"
         r"(?:invalid|rejected|refused|not accepted|untrusted|not valid|not trusted)",
         r"ssl certificate problem", r"(?:invalid|bad) (?:client|server|peer) certificate",
@@ -111,8 +112,19 @@ CERTIFICATES = (
         r"(?:host ?name|server name|subject name|common name|cn|subjectaltname|ip address)s? "
         r"(?:\S+ ){0,3}(?:mismatch|does(?: not|n't) match|do not match)",
         r"no alternative certificate subject name matches", r"certificate name mismatch",
-        r"common name invalid",
+        r"common name invalid", r"host ?name verification (?:failed|error)",
+        r"verify x509name error",
     ),
+    # wget: "The certificate of 'gw' …".
+    *sayings(
+        Kind.FAILS, Reason.VERIFY_FAILED, _LOCAL, None, r"certificate of \S+ is not trusted",
+    ),
+    *sayings(Kind.FAILS, Reason.EXPIRED, _LOCAL, None, r"certificate of \S+ has expired"),
+    *sayings(Kind.FAILS, Reason.NOT_YET_VALID, _LOCAL, None,
+             r"certificate of \S+ is not yet activated"),
+    *sayings(Kind.FAILS, Reason.REVOKED, _LOCAL, None, r"certificate of \S+ has been revoked"),
+    # OpenVPN's own checks behind OpenSSL's.
+    *sayings(Kind.FAILS, Reason.WRONG_USAGE, _LOCAL, None, r"verify (?:ku|eku|nscerttype) error"),
     *sayings(
         Kind.HINTS, Reason.WEAK_CRYPTO, _LOCAL, None,
         r"(?:key|dh|signature|digest|ca md|certificate) (?:\w+ ){0,2}too (?:weak|small|short)",
@@ -209,13 +221,13 @@ SIDES = (
         Kind.SIDE, None, _PEER, None,
         r"received (?:a )?(?:tls |ssl )?(?:fatal )?alert", r"recv (?:tls |ssl )?[\d.]* ?alert",
         r"peer sent (?:a )?(?:fatal )?alert", r"alert (?:received|read)",
-        r"alert from (?:peer|client|server)", r"got (?:a )?(?:fatal )?alert",
+        r"alert from (?:peer|client|server)", r"alert: read", r"got (?:a )?(?:fatal )?alert",
         r"\(in\), (?:tls|ssl)\S* (?:\S+ )?alert", r"is a fatal alert message",
     ),
     *sayings(
         Kind.SIDE, None, _LOCAL, None,
         r"(?:send|sent|sending) (?:a )?(?:tls |ssl )?[\d.]* ?(?:fatal )?alert",
-        r"generated (?:a )?(?:fatal )?alert", r"not permitted to talk to peer",
+        r"generated (?:a )?(?:fatal )?alert", r"alert: write", r"not permitted to talk to peer",
         r"\(out\), (?:tls|ssl)\S* (?:\S+ )?alert",
     ),
     *sayings(

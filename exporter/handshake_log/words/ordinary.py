@@ -29,7 +29,7 @@ SAYINGS = (
         r"(?:will|about to|going to|soon|due to) expir\w+",
         r"expir(?:es|y|ation|ing) (?:in|on|at|date|soon)",
         r"(?:fail\w*|unable|error|cannot|could not|couldn't|can't) (?:to |while |in )?"
-        r"(?:load|read|open|pars|configur|import|stat|initiali|writ|creat|access|find|"
+        r"(?:load|read|open|pars|configur|import|stat|initiali|writ|creat|find|"
         r"locat|us)\w* "
         r"(?:\S+ ){0,4}(?:certificates?|key|keypair|crl|cert|pem|private|files?|trust ?store|"
         r"key ?store|"

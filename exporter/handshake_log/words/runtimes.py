@@ -90,6 +90,7 @@ JAVA = (
              r"general sslengine problem", r"certificate chain could not be validated",
              r"pkix path validation failed", r"certificate chain could not be trusted"),
     *sayings(Kind.FRAME, Reason.OTHER, None, "java", r"*sslhandshakeexception", r"*sslexception",
+    r"*sslprotocolexception",
              r"*sslpeerunverifiedexception", r"sslengine (?:closed already|problem)",
              r"certpathvalidatorexception", r"validatorexception", r"dtls.handshakeexception"),
 )  # fmt: skip
