@@ -16,7 +16,7 @@ from exporter.cli.errors import first_of
 log = logging.getLogger(__name__)
 
 # Orderly ends take 2 s at most; within 5 s it is over whatever hangs (a file on a dead server)
-_LAST_MOMENT_S = 4.5
+_LAST_MOMENT_S = 4.0
 
 
 class _Stopped(Exception):  # noqa: N818 - a signal, not an error
