@@ -95,11 +95,13 @@ def load_trust_store(
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
+    except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
+        reason = getattr(exc, "strerror", None) or str(exc)
         raise CertificateError(f"{path}: this file cannot be read: {reason}") from exc
     if len(data) > _MAX_FILE_BYTES:
-        raise CertificateError(f"{path}: over {_MAX_FILE_BYTES} bytes; this is no trust store")
+        raise CertificateError(
+            f"{path}: this is no trust store, it is larger than {_MAX_FILE_BYTES} bytes"
+        )
     anchors = read_pem(data, what=str(path))
     return trust_store(name, anchors, profile=profile, weak_crypto=weak_crypto)
 

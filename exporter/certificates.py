@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import sys
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +12,40 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
 from exporter.errors import CertificateError
+
+MAX_CERTIFICATE_BYTES = 1 << 20
+"""What is longer is no certificate: the largest in use have some thousand names, 100 KB."""
+
+UNREADABLE: tuple[type[Exception], ...] = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,  # OpenSSL hands such a certificate on without a word
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What ``cryptography`` raises on crooked certificates, by the part that is looked at."""
+
+# Endpoints with such certificates exist and are shown like others. Once for each process would
+# be one line too many in the log: it says nothing about which endpoint it was.
+warnings.filterwarnings(
+    "ignore",
+    message="Parsed a serial number which wasn't positive",
+    category=CryptographyDeprecationWarning,
+)
 
 _PEM_BEGIN = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----")
 # No "-" in the body: a million beginnings without an end are read once, not a million times
 _PEM = re.compile(_PEM_BEGIN.pattern + rb"([^-]*)-----END (?:X509 )?CERTIFICATE-----")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+# OpenSSL's own form: a certificate with settings behind it that can take its trust away
+_TRUSTED_FORM = re.compile(rb"-----BEGIN TRUSTED CERTIFICATE-----")
+_OTHER_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521", "secp224r1": "P-224"}
 
 
@@ -29,7 +56,8 @@ class Certificate:
     Attributes:
         der: As it was sent.
         fingerprint_sha256: SHA-256 of ``der``, lower-case hex.
-        subject: RFC 4514; so is ``issuer``. Untrusted text.
+        subject: RFC 4514; so is ``issuer``. Untrusted text, but printable: control characters
+            are escaped, as in all texts here.
         subject_cn: First common name, empty when there is none.
         serial_number: Lower-case hex of even length.
         public_key: Like ``RSA 2048``, ``EC P-256``, ``Ed25519``.
@@ -64,14 +92,19 @@ def describe(der: bytes) -> Certificate:
     Raises:
         CertificateError: when it cannot be parsed.
     """
+    if len(der) > MAX_CERTIFICATE_BYTES:
+        raise CertificateError(
+            f"this is not a certificate: {len(der)} bytes, more than {MAX_CERTIFICATE_BYTES}"
+        )
     try:
         parsed = x509.load_der_x509_certificate(der)
         # ``cryptography`` parses lazily: touch every field here, so that a crooked one fails now
         return Certificate(
             der=der,
             fingerprint_sha256=fingerprint_of(der),
-            subject=parsed.subject.rfc4514_string(),
-            issuer=sys.intern(parsed.issuer.rfc4514_string()),  # 10,000 targets have one issuer
+            subject=printable(parsed.subject.rfc4514_string()),
+            # 10,000 targets have one issuer
+            issuer=sys.intern(printable(parsed.issuer.rfc4514_string())),
             subject_cn=_common_name(parsed.subject),
             issuer_cn=sys.intern(_common_name(parsed.issuer)),
             serial_number=_even_hex(parsed.serial_number),
@@ -80,19 +113,24 @@ def describe(der: bytes) -> Certificate:
             public_key=sys.intern(_public_key_name(parsed)),
             signature_algorithm=_signature_name(parsed),
         )
-    except (
-        ValueError,
-        TypeError,
-        UnsupportedAlgorithm,
-        OverflowError,
-        x509.InvalidVersion,  # OpenSSL hands such a certificate on without a word
-    ) as exc:
+    except UNREADABLE as exc:
         raise CertificateError(f"this is not a certificate that can be parsed: {exc}") from exc
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` with control characters as RFC 4514, 2.4 writes them: ``\0A``."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"\\{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
 def _common_name(name: x509.Name) -> str:
     found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[0].value) if found else ""
+    return printable(str(found[0].value)) if found else ""
 
 
 def _even_hex(number: int) -> str:
@@ -183,6 +221,11 @@ def read_pem(data: bytes, *, what: str) -> tuple[Certificate, ...]:
     """
     if _PRIVATE_KEY.search(data):
         raise CertificateError(f"{what}: it holds a private key; only certificates belong here")
+    if _TRUSTED_FORM.search(data):
+        raise CertificateError(
+            f"{what}: it holds a TRUSTED CERTIFICATE, whose trust settings are not understood"
+            f" here; write it as a plain one: openssl x509 -in {what} -out NEW.pem"
+        )
     blocks = _PEM.findall(data)
     begun_count = len(_PEM_BEGIN.findall(data))
     if begun_count != len(blocks):
@@ -190,7 +233,7 @@ def read_pem(data: bytes, *, what: str) -> tuple[Certificate, ...]:
             f"{what}: {begun_count} certificates begin in it, but {len(blocks)} end as they should"
         )
     if not blocks:
-        raise CertificateError(f"{what}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
+        raise CertificateError(f"{what}: {_why_nothing(data)}")
     found = []
     for position, block in enumerate(blocks):
         try:
@@ -201,6 +244,17 @@ def read_pem(data: bytes, *, what: str) -> tuple[Certificate, ...]:
                 f"{what}: certificate {position} cannot be read: {exc}"
             ) from exc
     return tuple(found)
+
+
+def _why_nothing(data: bytes) -> str:
+    other = _OTHER_BLOCK.search(data)
+    if not data.strip():
+        return "this file is empty"
+    if other is not None:
+        return f"no certificate in it, but a {other.group(1).decode()}"
+    if data[:1] == b"\x30":  # an ASN.1 SEQUENCE
+        return "this looks like DER; convert it: openssl x509 -inform DER -in FILE -out FILE.pem"
+    return "no certificate in PEM form (-----BEGIN CERTIFICATE-----)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,20 +268,28 @@ class Names:
 
 
 def names_of(certificate: Certificate) -> Names:
-    """Return the certificate's alternative names and organisational units."""
-    units: tuple[str, ...] = ()
+    """Return the certificate's alternative names and organisational units.
+
+    What cannot be read says nothing: such names are left out, like those of other kinds.
+    """
     try:
         parsed = certificate.parsed()
-        units = tuple(
-            str(found.value)
-            for found in parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-        )
-        found = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):  # what cannot be read says nothing
-        return Names(units=units)
+        units = parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    except UNREADABLE:
+        return Names()
+    found = _alternative_names(parsed)
     return Names(
-        dns=tuple(found.get_values_for_type(x509.DNSName)),
-        ips=tuple(str(ip) for ip in found.get_values_for_type(x509.IPAddress)),
-        emails=tuple(found.get_values_for_type(x509.RFC822Name)),
-        units=units,
+        dns=tuple(printable(one.value) for one in found if isinstance(one, x509.DNSName)),
+        ips=tuple(str(one.value) for one in found if isinstance(one, x509.IPAddress)),
+        emails=tuple(printable(one.value) for one in found if isinstance(one, x509.RFC822Name)),
+        units=tuple(printable(str(unit.value)) for unit in units),
     )
+
+
+def _alternative_names(parsed: x509.Certificate) -> tuple[x509.GeneralName, ...]:
+    try:
+        return tuple(parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        return ()
+    except UNREADABLE:
+        return ()

@@ -7,11 +7,17 @@ from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SignatureHash = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+PrivateKey = (
+    ec.EllipticCurvePrivateKey
+    | rsa.RSAPrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+    | dsa.DSAPrivateKey
+)
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -34,6 +40,8 @@ class Wishes:
         path_length: For a CA; None: unlimited.
         basic_constraints: False leaves the extension out altogether.
         extra: Further extensions as (extension, critical).
+        subject: Instead of the common name alone.
+        serial_number: None: a random one.
     """
 
     common_name: str
@@ -50,6 +58,8 @@ class Wishes:
     lifetime: timedelta = timedelta(days=90)
     hash_algorithm: SignatureHash | None = None
     extra: Sequence[tuple[x509.ExtensionType, bool]] = ()
+    subject: x509.Name | None = None
+    serial_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +90,16 @@ class Issued:
 
 
 def new_key(kind: str = "EC P-256") -> PrivateKey:
-    """Return a fresh key: ``EC P-256``, ``EC P-384``, ``EC P-192``, ``RSA 2048``, ``Ed25519``."""
-    if kind.startswith("RSA "):
-        return rsa.generate_private_key(public_exponent=65537, key_size=int(kind[4:]))
-    if kind == "Ed25519":
+    """Return a fresh key of a kind as certificates name it, like ``EC P-256`` or ``RSA 2048``."""
+    family, _, size = kind.partition(" ")
+    if family == "RSA":
+        return rsa.generate_private_key(public_exponent=65537, key_size=int(size))
+    if family == "DSA":
+        return dsa.generate_private_key(int(size))
+    if family == "Ed25519":
         return ed25519.Ed25519PrivateKey.generate()
+    if family == "Ed448":
+        return ed448.Ed448PrivateKey.generate()
     curves: dict[str, ec.EllipticCurve] = {
         "EC P-192": ec.SECP192R1(),
         "EC P-256": ec.SECP256R1(),
@@ -99,20 +114,21 @@ def issue(
     """Return a certificate by ``issuer`` (without: self-signed); ``key`` is made if absent."""
     own_key = key if key is not None else new_key()
     signing_key = issuer.key if issuer else own_key
-    subject = _name(wishes.common_name)
+    subject = _name(wishes.common_name) if wishes.subject is None else wishes.subject
     start = wishes.not_before or datetime.now(UTC) - timedelta(hours=1)  # noqa: TID251 - certificates are dated by the machine's clock
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(own_key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(wishes.serial_number or x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(wishes.not_after or start + wishes.lifetime)
     )
     for extension, critical in _extensions(wishes, own_key, signing_key):
         builder = builder.add_extension(extension, critical=critical)
-    algorithm = None if isinstance(signing_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    is_edwards = isinstance(signing_key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
+    algorithm = None if is_edwards else hashes.SHA256()
     return Issued(
         certificate=builder.sign(signing_key, wishes.hash_algorithm or algorithm), key=own_key
     )

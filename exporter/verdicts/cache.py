@@ -7,7 +7,7 @@ from datetime import datetime
 from cryptography import x509
 
 from exporter.anchors import TrustStore
-from exporter.certificates import Certificate
+from exporter.certificates import UNREADABLE, Certificate
 from exporter.observations import Reason
 from exporter.verdicts.judge import judge
 from exporter.verdicts.model import Verdict
@@ -92,5 +92,5 @@ def _may_be_ca(certificate: Certificate) -> bool:
         return parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return True  # an old CA certificate, of version 1
-    except (ValueError, TypeError):
+    except UNREADABLE:
         return False

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cryptography import x509
 
-from exporter.certificates import Certificate
+from exporter.certificates import UNREADABLE, Certificate
 
 # Object identifier 2.5.29.19 with the value right behind it: no "critical" between them
 _BASIC_CONSTRAINTS_NOT_CRITICAL = b"\x06\x03\x55\x1d\x13\x04"
@@ -27,7 +27,7 @@ def _is_suspect(certificate: Certificate) -> bool:
 def _fault(certificate: x509.Certificate) -> str | None:
     try:
         extensions = certificate.extensions
-    except (ValueError, TypeError):
+    except UNREADABLE:
         return None  # OpenSSL's own answer stands
     for extension in extensions:
         match extension.value:

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 
-from exporter.certificates import Certificate
+from exporter.certificates import UNREADABLE, Certificate
 
 # As many as a device follows; a hostile chain of look-alikes must not cost more than some ms
 _MAX_DEPTH = 10
@@ -76,7 +76,7 @@ def has_bad_signature(certificate: Certificate, issuer: Certificate) -> bool:
         certificate.parsed().verify_directly_issued_by(issuer.parsed())
     except InvalidSignature:
         return True
-    except (UnsupportedAlgorithm, TypeError, ValueError):
+    except UNREADABLE:
         return False
     return False
 

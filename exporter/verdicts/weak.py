@@ -8,10 +8,9 @@ for RSA of 1000 to 1023 bits: OpenSSL rounds their strength up to 80.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
-from exporter.certificates import Certificate
+from exporter.certificates import UNREADABLE, Certificate
 from exporter.verdicts.openssl import KeyKind, key_of
 
 _WEAK_HASHES = {"md5", "sha1"}
@@ -63,7 +62,7 @@ def _weak_signature(certificate: Certificate) -> Weakness | None:
         return None
     try:
         used = certificate.parsed().signature_hash_algorithm
-    except UnsupportedAlgorithm:
+    except UNREADABLE:
         return None  # OpenSSL cannot check it either, or knows it as strong enough
     if used is None or used.name not in _WEAK_HASHES:
         return None
@@ -89,7 +88,7 @@ def _weak_key(certificate: Certificate) -> Weakness | None:
 def _kind_and_bits(certificate: Certificate) -> tuple[KeyKind, int]:
     try:
         key = certificate.parsed().public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return key_of(certificate)  # OpenSSL reads more curves
     match key:
         case rsa.RSAPublicKey() | dsa.DSAPublicKey():
