@@ -82,7 +82,7 @@ def odd_certificate(ca: Issued, key: dsa.DSAPrivateKey) -> x509.Certificate:
 def test_a_delegate_with_a_key_we_do_not_understand_verifies_nothing() -> None:
     ca, leaf = family()
     key = dsa.generate_private_key(2048)
-    responder = Issued(certificate=odd_certificate(ca, key), key=key)  # type: ignore[arg-type]  # odd on purpose
+    responder = Issued(certificate=odd_certificate(ca, key), key=key)
 
     staple = read_staple(
         staple_of(leaf, ca, responder=responder), [certificate_of(leaf), certificate_of(ca)]
@@ -105,7 +105,7 @@ def test_an_issuer_with_a_key_we_do_not_understand_makes_the_answer_unreadable()
         .not_valid_after(issuer.not_valid_after_utc)
     )
     leaf = Issued(certificate=builder.sign(key, hashes.SHA256()), key=new_key())
-    odd = Issued(certificate=issuer, key=key)  # type: ignore[arg-type]  # odd on purpose
+    odd = Issued(certificate=issuer, key=key)
 
     with pytest.raises(CertificateError, match="DSA"):
         read_staple(staple_of(leaf, odd), [certificate_of(leaf), certificate_of(odd)])
