@@ -14,6 +14,7 @@ from exporter.clock import Clock, SystemClock
 from exporter.config import Config, load
 from exporter.errors import ConfigError
 from exporter.fleet import Fleet, FleetSnapshot
+from exporter.handshake_log.sources import HandshakeLogs
 from exporter.in_force import InForce
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import OwnMetrics, Parts, ReloadStats
@@ -21,6 +22,7 @@ from exporter.metrics.stalls import StallWatch
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits, Tools, endpoint_of
 from exporter.probe.schedule import Scheduler
+from exporter.store import Store
 from exporter.targets.inventory import InventorySources
 from exporter.targets.model import Inventory, Target
 from exporter.verdicts.cache import Judge
@@ -55,7 +57,8 @@ class App:
         self._exposition = Exposition(self._fleet, clock)
         self._sources_changed, self._taken_up = asyncio.Event(), asyncio.Event()
         self._sources = self._sources_of(self._in_force)
-        self._exposition.expose(OwnMetrics(self._counters()))
+        self._logs = HandshakeLogs(config.handshake_logs, Store(config.store), clock)
+        self._exposition.expose(OwnMetrics(self._counters()), [self._logs])
         self._server = Server(self, clock)
         self._tasks = asyncio.TaskGroup()
 
@@ -69,6 +72,7 @@ class App:
         async with self._server.listening(config.listen, config.web) as url, self._tasks as tasks:
             tasks.create_task(self._fleet.run())
             tasks.create_task(self._scheduler.run())
+            tasks.create_task(self._logs.run())
             tasks.create_task(self._follow_inventory())
             tasks.create_task(self._stalls.run())
             tasks.create_task(self._server.run())
@@ -112,6 +116,7 @@ class App:
             interval_s=probe.interval,
             slow_s=self._scheduler.paces.slow_s,
         )
+        self._logs.use(inventory)
         self._taken_up.set()
         log.info("%d targets in the inventory", len(inventory.targets))
 
@@ -166,6 +171,7 @@ class App:
         # From here on nothing can fail
         await self._server.use(prepared)
         self._in_force = in_force
+        self._logs.read(in_force.config.handshake_logs)
         self._sources = self._sources_of(in_force, self._sources)
         self._taken_up.clear()
         self._sources_changed.set()
@@ -214,6 +220,11 @@ class App:
             return Readiness(is_ready=True, sentence="Ready.")
         sentence = f"Starting: {waiting} targets are still to be looked at."
         return Readiness(is_ready=False, sentence=sentence)
+
+    @property
+    def logs(self) -> HandshakeLogs:
+        """What the handshake logs tell."""
+        return self._logs
 
     def snapshot(self) -> FleetSnapshot:
         """Return all that is known now."""

@@ -91,7 +91,12 @@ class Layout:
                 "failing_interval": f"{pace.probe_s}s",
             },
             "handshake_logs": [
-                {"file": self.gateway_log.name, "gateway": GATEWAY, "side": "gateway"}
+                {
+                    "file": self.gateway_log.name,
+                    "gateway": GATEWAY,
+                    "side": "gateway",
+                    "read_from": "beginning",
+                }
             ],
             "web": {"token_file": self.token_file.name},
             "webhook": {"token_file": self.token_file.name},

@@ -10,6 +10,14 @@ from exporter.handshake_log.options import Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A part of a batch: up to ``end`` its bytes are of one ``stream``."""
+
+    stream: str
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     r"""Lines that are counted together, in one transaction with their position.
 
@@ -18,6 +26,9 @@ class Batch:
         position: JSON text from which the source goes on after a restart; None: it has none.
         read_at: When it was read.
         newest_at: When its newest line was written, as far as known (a file's mtime).
+        is_behind: More is waiting to be read.
+        segments: For a source of several files: which bytes are whose; lines of one stream only
+            are joined. Empty: all is one stream.
         is_final: The last line may lack its newline; nothing follows that belongs to it.
         committed: For a push: its result is set once the batch is durable; the store's error when
             it never will be. Whoever pushed is answered then.
@@ -27,6 +38,8 @@ class Batch:
     position: str | None = None
     read_at: datetime
     newest_at: datetime | None = None
+    is_behind: bool = False
+    segments: tuple[Segment, ...] = ()
     is_final: bool = False
     committed: asyncio.Future[None] | None = None
 

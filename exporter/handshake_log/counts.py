@@ -1,0 +1,277 @@
+"""Counts handshakes by gateway and device; what is shown is what is durable."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from exporter.observations import Reason, RejectedBy
+
+Key = tuple[str, str]
+"""Gateway and device; no device: nobody's."""
+
+Why = tuple[Reason, RejectedBy]
+
+# Two logs of one gateway have clocks and roundings of their own
+_TOLERANCE_S = 1.0
+_MAX_PEERS = 100
+_MAX_SHAPES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One handshake, attributed.
+
+    Attributes:
+        why: None for a success.
+        can_count_successes: Its writer can tell of successes, so that a total means something.
+    """
+
+    gateway: str
+    device: str
+    source: str
+    at: datetime
+    why: Why | None
+    is_resumed: bool = False
+    can_count_successes: bool = True
+    client_not_after: datetime | None = None
+    peer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What is known of one device at one gateway.
+
+    Attributes:
+        success_count: Full handshakes that were finished.
+        blind_count: Failures told by writers that cannot tell of successes.
+        failing: Why the latest full handshake failed; None: it did not.
+        told_s: When that was, seconds since 1970.
+        success_s: The latest full handshake that was finished, likewise.
+    """
+
+    success_count: int = 0
+    resumed_count: int = 0
+    blind_count: int = 0
+    failure_counts: Mapping[Why, int] = field(default_factory=dict)
+    failing: Why | None = None
+    told_s: float = 0.0
+    told_by: str = ""
+    success_s: float | None = None
+
+    @property
+    def full_count(self) -> int:
+        """Full handshakes, failed ones included."""
+        return self.success_count + sum(self.failure_counts.values())
+
+    def after(self, event: Event) -> "Tally":
+        """Return what is known after ``event``."""
+        if event.why is None and event.is_resumed:
+            return replace(self, resumed_count=self.resumed_count + 1)
+        at_s = event.at.timestamp()
+        # One log is in order, and its lines may lack a moment; of two the later moment tells
+        is_late = event.source != self.told_by and at_s < self.told_s - _TOLERANCE_S
+        state = self
+        if not is_late:
+            state = replace(self, failing=event.why, told_s=at_s, told_by=event.source)
+        if event.why is None:
+            success_s = max(at_s, state.success_s or 0.0)
+            return replace(state, success_count=state.success_count + 1, success_s=success_s)
+        counts = {**state.failure_counts, event.why: state.failure_counts.get(event.why, 0) + 1}
+        blind_count = state.blind_count + (not event.can_count_successes)
+        return replace(state, failure_counts=counts, blind_count=blind_count)
+
+
+@dataclass(slots=True, kw_only=True)
+class Change:
+    """What is to become durable together."""
+
+    tallies: dict[Key, Tally] = field(default_factory=dict)
+    certificates: dict[str, float] = field(default_factory=dict)
+    positions: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class UnknownPeer:
+    """Somebody who is no device of the inventory."""
+
+    count: int = 0
+    last_at: datetime | None = None
+    why: Why | None = None
+
+
+class Counts:
+    """The durable counts, and what is about to become durable.
+
+    ``apply`` works on a ``Change``; nothing is shown before ``publish``, which is called once the
+    change is in the store.
+    """
+
+    def __init__(self) -> None:
+        self._tallies: dict[Key, Tally] = {}
+        self._certificates: dict[str, float] = {}
+        self._positions: dict[str, tuple[str | None, str]] = {}
+        self.peers: OrderedDict[tuple[str, str], UnknownPeer] = OrderedDict()
+        self.shapes: OrderedDict[str, int] = OrderedDict()
+
+    @property
+    def tallies(self) -> Mapping[Key, Tally]:
+        """By gateway and device."""
+        return MappingProxyType(self._tallies)
+
+    @property
+    def certificates(self) -> Mapping[str, float]:
+        """The end of each device's certificate, seconds since 1970."""
+        return MappingProxyType(self._certificates)
+
+    def position(self, source: str) -> tuple[str | None, str]:
+        """Return where the source goes on, and what its joins wait for."""
+        return self._positions.get(source, (None, ""))
+
+    def apply(self, change: Change, event: Event) -> None:
+        """Add ``event`` to ``change``."""
+        key = (event.gateway, event.device)
+        before = change.tallies.get(key) or self._tallies.get(key) or Tally()
+        change.tallies[key] = before.after(event)
+        if event.device and event.client_not_after is not None:
+            change.certificates[event.device] = event.client_not_after.timestamp()
+
+    def publish(self, change: Change) -> None:
+        """Show what has become durable."""
+        self._tallies.update(change.tallies)
+        self._certificates.update(change.certificates)
+        self._positions.update(change.positions)
+
+    def note_peer(self, event: Event) -> None:
+        """Keep who is nobody's; the latest hundred."""
+        if event.device or event.peer is None:
+            return
+        key = (event.gateway, event.peer[:128])
+        seen = self.peers.setdefault(key, UnknownPeer())
+        seen.count, seen.last_at, seen.why = seen.count + 1, event.at, event.why
+        self.peers.move_to_end(key)
+        if len(self.peers) > _MAX_PEERS:
+            self.peers.popitem(last=False)
+
+    def note_shape(self, shape: str) -> None:
+        """Keep what nobody understands; the latest ten that differ."""
+        self.shapes[shape] = self.shapes.get(shape, 0) + 1
+        self.shapes.move_to_end(shape)
+        if len(self.shapes) > _MAX_SHAPES:
+            self.shapes.popitem(last=False)
+
+    async def load(self, connection: AsyncConnection) -> None:
+        """Take over what the store holds."""
+        for source, position, joins in await connection.execute(
+            text("SELECT source, position, joins FROM log_position")
+        ):
+            self._positions[source] = (position, joins)
+        for device, not_after in await connection.execute(
+            text("SELECT device, not_after FROM client_certificate")
+        ):
+            self._certificates[device] = not_after
+        for row in await connection.execute(
+            text(
+                "SELECT gateway, device, reason, rejected_by, told_at, source, success_at"
+                " FROM handshake_state"
+            )
+        ):
+            self._tallies[row.gateway, row.device] = Tally(
+                failing=(Reason(row.reason), RejectedBy(row.rejected_by)) if row.reason else None,
+                told_s=row.told_at,
+                told_by=row.source,
+                success_s=row.success_at,
+            )
+        for row in await connection.execute(
+            text("SELECT gateway, device, kind, reason, rejected_by, count FROM handshake_tally")
+        ):
+            key = (row.gateway, row.device)
+            self._tallies[key] = _with_count(self._tallies.get(key) or Tally(), row)
+
+
+def _with_count(tally: Tally, row: object) -> Tally:
+    kind, count = getattr(row, "kind", ""), int(getattr(row, "count", 0))
+    match kind:
+        case "success":
+            return replace(tally, success_count=count)
+        case "resumed":
+            return replace(tally, resumed_count=count)
+        case "blind":
+            return replace(tally, blind_count=count)
+        case _:
+            why = (Reason(getattr(row, "reason", "")), RejectedBy(getattr(row, "rejected_by", "")))
+            return replace(tally, failure_counts={**tally.failure_counts, why: count})
+
+
+async def write(connection: AsyncConnection, change: Change) -> None:
+    """Write ``change`` in the transaction of ``connection``."""
+    counts: list[dict[str, object]] = []
+    states: list[dict[str, object]] = []
+    for (gateway, device), tally in change.tallies.items():
+        place = {"gateway": gateway, "device": device}
+        counts += [{**place, **row} for row in _count_rows(tally)]
+        why = tally.failing
+        states.append(
+            {
+                **place,
+                "reason": why[0].value if why else "",
+                "rejected_by": why[1].value if why else "",
+                "told_at": tally.told_s,
+                "source": tally.told_by,
+                "success_at": tally.success_s,
+            }
+        )
+    certificates: list[dict[str, object]] = [
+        {"device": device, "not_after": at_s} for device, at_s in change.certificates.items()
+    ]
+    positions: list[dict[str, object]] = [
+        {"source": source, "position": position, "joins": joins}
+        for source, (position, joins) in change.positions.items()
+    ]
+    for statement, rows in (
+        (_COUNT, counts),
+        (_STATE, states),
+        (_CERTIFICATE, certificates),
+        (_POSITION, positions),
+    ):
+        if rows:
+            await connection.execute(text(statement), rows)
+
+
+def _count_rows(tally: Tally) -> Iterable[dict[str, object]]:
+    plain = (
+        ("success", tally.success_count),
+        ("resumed", tally.resumed_count),
+        ("blind", tally.blind_count),
+    )
+    for kind, count in plain:
+        if count:
+            yield {"kind": kind, "reason": "", "rejected_by": "", "count": count}
+    for (reason, by), count in tally.failure_counts.items():
+        yield {"kind": "failure", "reason": reason.value, "rejected_by": by.value, "count": count}
+
+
+def _upsert(table: str, keys: tuple[str, ...], values: tuple[str, ...]) -> str:
+    names = (*keys, *values)
+    return (
+        f"INSERT INTO {table} ({', '.join(names)})"  # noqa: S608 - our own names
+        f" VALUES ({', '.join(':' + name for name in names)})"
+        f" ON CONFLICT ({', '.join(keys)})"
+        f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in values)}"
+    )
+
+
+_COUNT = _upsert(
+    "handshake_tally", ("gateway", "device", "kind", "reason", "rejected_by"), ("count",)
+)
+_STATE = _upsert(
+    "handshake_state",
+    ("gateway", "device"),
+    ("reason", "rejected_by", "told_at", "source", "success_at"),
+)
+_CERTIFICATE = _upsert("client_certificate", ("device",), ("not_after",))
+_POSITION = _upsert("log_position", ("source",), ("position", "joins"))

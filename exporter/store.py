@@ -1,0 +1,200 @@
+"""The durable store: one SQLite file with ordered schema versions; errors as sentences."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from exporter.errors import ConfigError, Fault, StoreError
+
+_SQLITE = "sqlite:///"
+_MEMORY = ":memory:"
+_BUSY_S = 5
+
+# Each entry is one version; what was released is never changed, only followed by another.
+# Nothing in here that PostgreSQL would not take.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE log_position (source TEXT NOT NULL PRIMARY KEY, position TEXT,"
+        " joins TEXT NOT NULL)",
+        "CREATE TABLE handshake_tally (gateway TEXT NOT NULL, device TEXT NOT NULL,"
+        " kind TEXT NOT NULL, reason TEXT NOT NULL, rejected_by TEXT NOT NULL,"
+        " count BIGINT NOT NULL, PRIMARY KEY (gateway, device, kind, reason, rejected_by))",
+        "CREATE TABLE handshake_state (gateway TEXT NOT NULL, device TEXT NOT NULL,"
+        " reason TEXT NOT NULL, rejected_by TEXT NOT NULL, told_at DOUBLE PRECISION NOT NULL,"
+        " source TEXT NOT NULL, success_at DOUBLE PRECISION, PRIMARY KEY (gateway, device))",
+        "CREATE TABLE client_certificate (device TEXT NOT NULL PRIMARY KEY,"
+        " not_after DOUBLE PRECISION NOT NULL)",
+    ),
+)
+
+
+class Store:
+    """Transactions on the store.
+
+    Raises:
+        ConfigError: no store of this kind is supported.
+    """
+
+    def __init__(self, url: str, *, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+        if not url.startswith(_SQLITE):
+            message = (
+                f"the store {url.partition('://')[0]}:// is not supported yet;"
+                " write sqlite:///FILE, or leave store out"
+            )
+            raise ConfigError([Fault(place="store", message=message)])
+        self.path = url.removeprefix(_SQLITE)
+        self._migrations = migrations
+        self._engine: AsyncEngine | None = None
+        self._writing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Open the file, make it where there is none, and bring it to the current version.
+
+        Raises:
+            StoreError: it cannot be used; may be tried again.
+        """
+        if self._engine is not None:
+            return
+        await asyncio.to_thread(self._make_file)
+        engine = create_async_engine(
+            URL.create("sqlite+aiosqlite", database=self.path), connect_args={"timeout": _BUSY_S}
+        )
+        event.listen(engine.sync_engine, "connect", _prepare)
+        event.listen(engine.sync_engine, "begin", _begin)
+        self._engine = engine
+        try:
+            await self._migrate()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the file; may be opened again."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction; it is durable when the context ends, and nothing of it on an error.
+
+        Raises:
+            StoreError: nothing was written.
+        """
+        async with self._writing, self._transaction(writes=True) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction that only reads.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        async with self._transaction(writes=False) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+        if self._engine is None:
+            raise StoreError(f"the store {self.path} is not open", retryable=True)
+        try:
+            async with self._engine.connect() as plain:
+                connection = await plain.execution_options(fleet_writes=writes)
+                async with connection.begin():
+                    yield connection
+        except DBAPIError as exc:
+            raise self._translated(exc) from exc
+
+    async def _migrate(self) -> None:
+        async with self.writing() as connection:
+            await connection.execute(
+                text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+            )
+            found = await connection.scalar(text("SELECT max(version) FROM schema_version"))
+            version = int(found or 0)
+            if version > len(self._migrations):
+                raise StoreError(
+                    f"the store {self.path} has schema version {version}, this program knows"
+                    f" {len(self._migrations)}: a newer one has used it; run that one again, or"
+                    " set another file as store",
+                    retryable=False,
+                )
+            for statements in self._migrations[version:]:
+                for statement in statements:
+                    await connection.execute(text(statement))
+                version += 1
+                await connection.execute(
+                    text("INSERT INTO schema_version (version) VALUES (:version)"),
+                    {"version": version},
+                )
+
+    def _make_file(self) -> None:
+        """Make the file for our user alone; SQLite gives its companions the same mode."""
+        if self.path == _MEMORY or Path(self.path).exists():
+            return
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+        except OSError as exc:
+            raise StoreError(
+                f"the store {self.path} cannot be made: {exc.strerror}; its folder must exist and"
+                " be writable for the user that runs this program",
+                retryable=True,
+            ) from exc
+
+    def _translated(self, exc: DBAPIError) -> StoreError:
+        """Return what SQLite's error means to an operator (sqlite.org/rescode.html)."""
+        code = getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF
+        sentence, retryable = _SENTENCES.get(code, (f"failed: {exc.orig}", True))
+        return StoreError(f"the store {self.path} {sentence}", retryable=retryable)
+
+
+_SENTENCES = {
+    sqlite3.SQLITE_CANTOPEN: (
+        "cannot be opened; the file and its folder must be readable and writable for the user that"
+        " runs this program",
+        True,
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "cannot be written; the file and its folder must be writable for the user that runs this"
+        " program",
+        True,
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        "is not an SQLite database; move the file away, or set another one as store",
+        False,
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        "is damaged; move the file away or put a backup in its place",
+        False,
+    ),
+    sqlite3.SQLITE_BUSY: (
+        f"is locked by another process for more than {_BUSY_S} s; only one exporter may use it",
+        True,
+    ),
+    sqlite3.SQLITE_LOCKED: ("is locked", True),
+    sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", True),
+}
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    # The driver would begin transactions by itself, and only at the first change
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A writer that began as a reader can fail at once when another wrote meanwhile
+    writes = connection.get_execution_options().get("fleet_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
