@@ -25,8 +25,9 @@ _MEMORY_BYTES = 32 << 20  # of the automaton; it drops its states and goes on wh
 # backtracking over whole chunks: 450 MB/s, where a pattern per line gave 20. It must match a line
 # in a chunk where it matches the line alone, so nothing in it may match a newline.
 _ABOUT = (
-    r"(?i:tls|ssl|handshak|certificat|(?:\b|_)cert|x\.?509|cipher|pkix|trust|crt.bundle|verify|hmac|"
-    r"schannel|https|wss:|issuer|hostname|plain http|alert|secur|connection (?:error|failed))"
+    r"(?i:tls|ssl|handshak|certificat|(?:\b|_)cert|x\.?509|cipher|pkix|trust|crt.bundle|verify|"
+    r"hmac|schannel|\bnss |https|wss:|issuer|hostname|plain http|alert|secur|"
+    r"connection (?:error|failed))"
 )
 _WRONG = (
     r"(?i:err|fail|fatal|alert|reject|refus|denied|abort|exception|invalid|unable|cannot|can't|"

@@ -14,7 +14,8 @@ _PORT = r"(?::\d{1,5})"
 _HOST = r"[A-Za-z0-9](?:[\w-]*\w)?(?:\.[A-Za-z0-9](?:[\w-]*\w)?)+"
 _ADDRESS = rf"(?:\[{_V6}\]{_PORT}?|{_V4}{_PORT}?(?![\w.-])|{_V6}(?![\w:]))"
 _ANY = rf"(?:{_ADDRESS}|<redacted>{_PORT}|{_HOST}{_PORT}?)"
-_OPEN = r"[\"'\[(<]{0,2}"
+# A bracket that opens an IPv6 address belongs to it.
+_OPEN = rf"[\"'(<]{{0,2}}(?:\[(?!{_V6}\]))?"
 
 # The first that matches tells; the more a phrase says about who is meant, the earlier it stands.
 _RULES: tuple[re.Pattern[str], ...] = tuple(

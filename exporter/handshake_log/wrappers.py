@@ -84,8 +84,6 @@ def _without_json(message: Message, keys: tuple[str, ...]) -> Message | None:
         members = json.loads(message.text[found.start() :])
     except (ValueError, RecursionError):
         return None
-    if not isinstance(members, dict):
-        return None
     fields = dict(_scalars(members, "", _DEPTH))
     key = next((key for key in keys if fields.get(key)), None)
     at = _moment_in(fields) or message.at

@@ -65,4 +65,4 @@ def _failed(text: str, peer: str) -> Reading:
     return Reading(record=record, writer="go")
 
 
-GO = Format(writer="go", marks=(), read=read)
+GO = Format(writer="go", marks=(r"rejected connection",), read=read)

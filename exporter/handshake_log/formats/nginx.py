@@ -102,7 +102,7 @@ def _peer(text: str, own: str) -> str | None:
 def _success(line: re.Match[str]) -> Reading:
     """Return the handshake of an access log's line; failures are told by the error log."""
     failed = line["status"] == "500" or line["protocol"] == "-"
-    refused = line["verify"] is not None and line["status"] == "400"
+    refused = line["verify"] not in {None, "SUCCESS"} and line["status"] == "400"
     if failed or refused or line["requests"] not in {None, "1"}:
         return Reading(writer="nginx")
     record = HandshakeRecord(

@@ -240,7 +240,7 @@ TOPICS = (
     *sayings(
         Kind.TOPIC, None, None, None,
         rf"*{_TLS}*", r"*certificat*", r"*cert(?:s|ificate)?", r"x\.?509", r"pkix", r"cipher\w*",
-        r"mbedtls\w*", r"schannel", r"*crt-bundle*", r"https", r"wss", r"mqtts",
+        r"mbedtls\w*", r"schannel", r"nss", r"*crt-bundle*", r"https", r"wss", r"mqtts",
     ),
     *sayings(
         Kind.TROUBLE, None, None, None,
