@@ -86,7 +86,7 @@ def _digest(key: bytes, *parts: bytes) -> bytes:
 def _matches(hashed: bytes, password: bytes) -> bool:
     try:
         return bcrypt.checkpw(password[:_LONGEST], hashed)
-    except ValueError:  # a NUL inside
+    except ValueError:  # a hash of a kind that it does not know
         return False
 
 

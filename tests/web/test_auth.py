@@ -82,6 +82,12 @@ async def test_an_unknown_user_costs_as_much_as_a_known_one(
     assert len(checked) == 1
 
 
+async def test_a_hash_that_bcrypt_does_not_know_opens_nothing() -> None:
+    passwords = Passwords({"ops": USERS["ops"].replace("$2b$", "$2$")})
+
+    assert not await passwords.accepts(basic("ops", "s3cret:with colon"))
+
+
 async def test_a_long_password_counts_as_far_as_bcrypt_reads_it() -> None:
     long = "x" * 100
     passwords = Passwords({"ops": hashed(long.encode()[:72])})

@@ -120,6 +120,17 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
         writer.close()
 
 
+async def test_a_client_that_leaves_without_a_word_is_forgotten() -> None:
+    guard = Guard()
+    async with guarded(guard) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write_eof()
+
+        assert await read_to_end(reader) == b""
+        assert guard._open == {}
+        writer.close()
+
+
 async def test_one_connection_too_many_is_closed_and_the_others_live() -> None:
     async with guarded(Guard(connections=2)) as port:
         first = await asyncio.open_connection("127.0.0.1", port)
