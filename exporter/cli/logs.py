@@ -34,3 +34,31 @@ def classify(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes 
     from exporter.cli.classifying import show_lines  # noqa: PLC0415 - help stays quick
 
     show_lines(file, as_json=as_json)
+
+
+@command.command(
+    "doctor",
+    epilog="""\b
+Example:
+  fleet-tls-exporter logs doctor --config /etc/fleet-tls-exporter/config.yml
+
+\b
+Exit codes: 0 no source is known to be blind; 1 one is; 2 the configuration cannot be used.
+""",
+)
+@click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="The configuration, YAML.",
+)
+def doctor(config: Path) -> int:
+    """Say which log source cannot show a device's refusal as it is set up, and what helps.
+
+    Reads the logs' latest lines, and the terminators' own configuration where it may.
+    """
+    from exporter.cli.doctoring import show_diagnoses  # noqa: PLC0415 - help stays quick
+
+    return show_diagnoses(config)
