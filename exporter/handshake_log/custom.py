@@ -1,10 +1,11 @@
 """A format of the operator's own: a named RE2 pattern with groups, checked when it is loaded."""
 
-from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
 
 import re2
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from exporter.errors import ConfigError, Fault
 from exporter.handshake_log.message import Format, Message, Reading
 from exporter.handshake_log.vocabulary import hear
 from exporter.observations import HandshakeRecord, Reason, ToldBy
@@ -12,7 +13,6 @@ from exporter.observations import HandshakeRecord, Reason, ToldBy
 GROUPS = frozenset(
     {"peer", "reason", "rejected_by", "resumed", "name", "server_name", "outcome", "thread"}
 )
-_OUTCOMES = {"failure", "success"}
 _GOOD = {"success", "ok", "accepted", "good", "1", "true", "yes", "established"}
 _RESUMED = {"1": True, "r": True, "true": True, "yes": True, "resumed": True, "reused": True}
 _FULL = {"0": False, ".": False, "false": False, "no": False, "full": False, "new": False}
@@ -20,65 +20,65 @@ _MAX_PATTERN = 4096
 _MEMORY_BYTES = 8 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomFormat:
-    """What the configuration says of one format.
+class Outcome(StrEnum):
+    """What each line of a format tells of."""
 
-    Attributes:
-        name: The writer in records.
-        pattern: RE2, searched in the message without its wrappers.
-        outcome: ``failure`` or ``success``; None: the group ``outcome`` tells.
-        mark: A text that stands in each of its lines, which makes the scan of big logs fast. None:
-            every line is looked at in full.
-    """
-
-    name: str
-    pattern: str
-    outcome: str | None = None
-    mark: str | None = None
+    FAILURE = "failure"
+    SUCCESS = "success"
 
 
-def load_format(wish: CustomFormat, *, place: str) -> Format:
-    """Return the format that ``wish`` describes.
+class CustomFormat(BaseModel):
+    """One format: a pattern that is searched in each line without its wrappers."""
 
-    Raises:
-        ConfigError: The pattern cannot be used; all faults, each at ``place``.
-    """
-    compiled, faults = _compiled(wish)
-    if compiled is None or faults:
-        raise ConfigError([Fault(place=place, message=message) for message in faults])
-    mark = r"[^\n]" if wish.mark is None else re2.escape(wish.mark)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=64, description="The writer in records.")
+    pattern: str = Field(max_length=_MAX_PATTERN, description="RE2, with named groups.")
+    outcome: Outcome | None = Field(
+        None, description="What each line tells of; without it the group `outcome` says so."
+    )
+    mark: str | None = Field(
+        None,
+        min_length=1,
+        description="A text that stands in each of its lines, which keeps big logs fast.",
+    )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if faults := _faults(self):
+            raise ValueError("; ".join(faults))
+        return self
+
+
+def format_of(wish: CustomFormat) -> Format:
+    """Return the format of ``wish``; without a mark every line is looked at in full."""
+    compiled = _compiled(wish.pattern)
 
     def read(message: Message) -> Reading | None:
         found = compiled.search(message.text)
         return None if found is None else _reading(wish, found.groupdict())
 
+    mark = r"[^\n]" if wish.mark is None else re2.escape(wish.mark)
     return Format(writer=wish.name, marks=(mark,), read=read)
 
 
-def _compiled(wish: CustomFormat) -> "tuple[re2._Regexp | None, list[str]]":
-    if len(wish.pattern) > _MAX_PATTERN:
-        return None, [
-            f"the pattern has {len(wish.pattern)} characters; {_MAX_PATTERN} are allowed"
-        ]
+def _compiled(pattern: str) -> "re2._Regexp":
     options = re2.Options()
     options.max_mem = _MEMORY_BYTES
     options.log_errors = False
+    return re2.compile(pattern, options)
+
+
+def _faults(wish: CustomFormat) -> list[str]:
     try:
-        compiled = re2.compile(wish.pattern, options)
+        compiled = _compiled(wish.pattern)
     except re2.error as error:
-        return None, [f"the pattern is no RE2 expression: {_sentence(error)}"]
-    return compiled, list(_faults(wish, set(compiled.groupindex), compiled))
-
-
-def _faults(wish: CustomFormat, groups: set[str], compiled: "re2._Regexp") -> list[str]:
-    faults = []
+        return [f"the pattern is no RE2 expression: {_sentence(error)}"]
+    faults, groups = [], set(compiled.groupindex)
     if unknown := sorted(groups - GROUPS):
         faults.append(
             f"the group {unknown[0]!r} means nothing here; allowed are {', '.join(sorted(GROUPS))}"
         )
-    if wish.outcome is not None and wish.outcome not in _OUTCOMES:
-        faults.append(f"outcome is {wish.outcome!r}; allowed are failure and success")
     if wish.outcome is None and "outcome" not in groups:
         faults.append("neither outcome nor a group 'outcome' says whether the handshake failed")
     if compiled.search("") is not None:
@@ -93,11 +93,7 @@ def _sentence(error: Exception) -> str:
 
 def _reading(wish: CustomFormat, groups: dict[str, str | None]) -> Reading:
     told = (groups.get("outcome") or "").lower()
-    success = (
-        told in _GOOD
-        if "outcome" in groups and wish.outcome is None
-        else (wish.outcome == "success")
-    )
+    success = told in _GOOD if wish.outcome is None else wish.outcome is Outcome.SUCCESS
     reason, told_by = (None, None) if success else _why(groups)
     record = HandshakeRecord(
         failure=not success,

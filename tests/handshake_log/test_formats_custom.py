@@ -1,14 +1,14 @@
 import pytest
+from pydantic import ValidationError
 
-from exporter.errors import ConfigError
 from exporter.handshake_log.classify import LineReader
-from exporter.handshake_log.custom import CustomFormat, load_format
+from exporter.handshake_log.custom import CustomFormat, format_of
 from exporter.observations import HandshakeRecord, Reason, ToldBy
 
 
 def read(line: str, **wish: str) -> HandshakeRecord | None:
-    wished = CustomFormat(name="acme", **wish)
-    reading = LineReader([load_format(wished, place="config.yml:3")]).read(line.encode())
+    wished = CustomFormat.model_validate({"name": "acme", **wish})
+    reading = LineReader([format_of(wished)]).read(line.encode())
     return None if reading is None else reading.record
 
 
@@ -79,40 +79,41 @@ def test_another_programs_line_is_left_to_the_others() -> None:
     [
         (
             {"pattern": "acme (", "outcome": "failure"},
-            "config.yml:3: the pattern is no RE2 expression: missing ): acme (",
+            "the pattern is no RE2 expression: missing ): acme (",
         ),
         (
             {"pattern": r"(?P<peer>\S+) (?=x)", "outcome": "failure"},
-            "config.yml:3: the pattern is no RE2 expression: invalid perl operator: (?=",
+            "the pattern is no RE2 expression: invalid perl operator: (?=",
         ),
         (
             {"pattern": r"acme (?P<who>\S+)", "outcome": "failure"},
-            "config.yml:3: the group 'who' means nothing here; allowed are name, outcome, peer, "
+            "the group 'who' means nothing here; allowed are name, outcome, peer, "
             "reason, rejected_by, resumed, server_name, thread",
         ),
         (
             {"pattern": "acme", "outcome": "maybe"},
-            "config.yml:3: outcome is 'maybe'; allowed are failure and success",
+            "Input should be 'failure' or 'success'",
         ),
         (
             {"pattern": "acme"},
-            "config.yml:3: neither outcome nor a group 'outcome' says whether the handshake "
-            "failed",
+            "neither outcome nor a group 'outcome' says whether the handshake failed",
         ),
         (
             {"pattern": "a*", "outcome": "failure"},
-            "config.yml:3: the pattern matches an empty line, and so every line",
+            "the pattern matches an empty line, and so every line",
         ),
         (
             {"pattern": "a" * 5000, "outcome": "failure"},
-            "config.yml:3: the pattern has 5000 characters; 4096 are allowed",
+            "String should have at most 4096 characters",
         ),
     ],
 )
 def test_a_pattern_that_cannot_be_used_is_refused_with_a_sentence(
     wish: dict[str, str], sentence: str
 ) -> None:
-    with pytest.raises(ConfigError) as refused:
-        load_format(CustomFormat(name="acme", **wish), place="config.yml:3")
+    with pytest.raises(ValidationError) as refused:
+        CustomFormat.model_validate({"name": "acme", **wish})
 
-    assert str(refused.value) == sentence
+    assert [error["msg"].removeprefix("Value error, ") for error in refused.value.errors()] == [
+        sentence
+    ]

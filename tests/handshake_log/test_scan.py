@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.handshake_log.classify import MAX_LINE_BYTES, READER, LineReader
-from exporter.handshake_log.custom import CustomFormat, load_format
+from exporter.handshake_log.custom import CustomFormat, format_of
 from exporter.handshake_log.scan import Found, Scanner
 
 FAILURE = (
@@ -181,13 +181,14 @@ def test_a_scan_finds_what_each_line_alone_tells(text: bytes) -> None:
 
 def test_a_format_of_the_operators_own_is_found_at_speed_and_without_a_mark() -> None:
     line = b"acme: peer 10.0.0.9 turned away"
-    wish = CustomFormat(
-        name="acme", pattern=r"^acme: peer (?P<peer>\S+) turned", outcome="failure"
-    )
-    marked = CustomFormat(name="acme", pattern=wish.pattern, outcome="failure", mark="turned away")
+    wish = {
+        "name": "acme",
+        "pattern": r"^acme: peer (?P<peer>\S+) turned",
+        "outcome": "failure",
+    }
     text = ORDINARY + b"\n" + line + b"\n"
 
-    for one in (wish, marked):
-        reader = LineReader([load_format(one, place="config.yml:1")])
+    for one in (wish, wish | {"mark": "turned away"}):
+        reader = LineReader([format_of(CustomFormat.model_validate(one))])
         found, _ = scanned([text], Scanner(reader=reader))
         assert [x.reading.record.peer for x in found if x.reading.record] == ["10.0.0.9"]
