@@ -12,7 +12,7 @@ from exporter import systemd
 from exporter.certificates import Certificate, CertificateCache
 from exporter.clock import Clock, SystemClock
 from exporter.config import Config, load
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, Fault
 from exporter.fleet import Fleet, FleetSnapshot
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.in_force import InForce
@@ -27,6 +27,7 @@ from exporter.targets.inventory import InventorySources
 from exporter.targets.model import Inventory, Target
 from exporter.verdicts.cache import Judge
 from exporter.verdicts.model import Verdict
+from exporter.web.logs_push import LogsPush
 from exporter.web.reach import Reach
 from exporter.web.server import Server
 from exporter.web.service import Readiness
@@ -59,7 +60,8 @@ class App:
         self._sources = self._sources_of(self._in_force)
         self._logs = HandshakeLogs(config.handshake_logs, Store(config.store), clock)
         self._exposition.expose(OwnMetrics(self._counters()), [self._logs])
-        self._server = Server(self, clock)
+        pushed = LogsPush(lambda: self._logs.push_sources)
+        self._server = Server(self, clock, further=pushed.routes())
         self._tasks = asyncio.TaskGroup()
 
     async def run(self, listening: Listening) -> None:
@@ -166,6 +168,7 @@ class App:
     async def _take_over(self) -> None:
         path = self._in_force.config.path
         config = await asyncio.to_thread(load, path)
+        self._refuse_another_store(config)
         in_force = InForce.of(config, self._tools, self._in_force)
         prepared = self._server.prepare(config.listen, config.web)
         # From here on nothing can fail
@@ -178,6 +181,12 @@ class App:
         with suppress(TimeoutError):
             async with asyncio.timeout(_TAKEN_UP_S):
                 await self._taken_up.wait()
+
+    def _refuse_another_store(self, config: Config) -> None:
+        if config.store != self._in_force.config.store:
+            # Counters and positions would go back; nobody wants that by accident
+            message = "another store is used after a restart only; restart, or change it back"
+            raise ConfigError([Fault(place=f"{config.path} store", message=message)])
 
     @contextmanager
     def _reload_on_signal(self) -> Iterator[None]:

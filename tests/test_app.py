@@ -1,6 +1,7 @@
 """The whole service in this process: real listeners, real HTTP, real files."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from exporter.config import load
 from exporter.targets.entries import SYSTEM_STORE
 from tests.listeners import demand_client_certificate, listening, say_nothing, server_context
 from tests.pki import CLIENT_AUTH, Issued, make_ca, make_leaf
+from tests.web.test_api import check_answer
 
 CA = make_ca("app CA")
 OTHER_CA = make_ca("other CA")
@@ -399,3 +401,82 @@ async def test_probe_looks_now_and_by_what_the_target_is_judged_by(files: Files)
 
     assert "\nprobe_success 1\n" in text
     assert refused == 400
+
+
+REFUSED = (
+    "2026/11/24 12:00:00 [info] 1#1: *5 SSL_do_handshake() failed (SSL: error:0A000418:SSL"
+    " routines::tlsv1 alert unknown ca:SSL alert number 48) while SSL handshaking,"
+    " client: {peer}, server: 0.0.0.0:8883\n"
+)
+
+
+def watching_logs(files: Files, **source: str) -> None:
+    files.document["targets"]["static"] = [
+        gateway(1),
+        {"name": "dev-1", "gateway": "gw-1", "peers": ["10.0.0.5"]},
+    ]
+    files.document["handshake_logs"] = [{"gateway": "gw-1", "side": "gateway", **source}]
+
+
+# label values in the order of the labels' names: device, gateway, reason, rejected_by
+FAILURES = "fleet_tls_handshake_failures_total dev-1 gw-1 unknown_ca device"
+FAILING = "fleet_tls_device_failing dev-1 gw-1 unknown_ca device"
+
+
+async def test_a_devices_refusal_in_a_log_is_counted_and_shown(files: Files) -> None:
+    log = files.folder / "gateway.log"
+    log.touch()
+    watching_logs(files, file="gateway.log", read_from="beginning")
+    async with serving(files) as url:
+        with log.open("a") as lines:
+            lines.write(REFUSED.format(peer="10.0.0.5") + REFUSED.format(peer="10.9.9.9"))
+        found = await eventually(url, lambda s: FAILING in s)
+        _, text = await ask(f"{url}/api/v1/handshakes")
+
+    assert found[FAILING] == 1
+    told = json.loads(text)
+    check_answer("/api/v1/handshakes", told)
+    [device] = [item for item in told["items"] if item["device"] == "dev-1"]
+    assert device["failing"] == {"reason": "unknown_ca", "rejected_by": "device"}
+    assert [peer["peer"] for peer in told["unknown_peers"]] == ["10.9.9.9"]
+    assert told["sources"][0]["lines"] == 2
+
+
+async def test_counts_go_on_after_a_restart(files: Files) -> None:
+    log = files.folder / "gateway.log"
+    log.write_text(REFUSED.format(peer="10.0.0.5"))
+    watching_logs(files, file="gateway.log", read_from="beginning")
+    async with serving(files) as url:
+        await eventually(url, lambda s: s.get(FAILURES) == 1)
+    with log.open("a") as lines:
+        lines.write(REFUSED.format(peer="10.0.0.5"))
+
+    async with serving(files) as url:
+        await eventually(url, lambda s: s.get(FAILURES) == 2)
+
+
+async def test_lines_can_be_pushed_with_the_sources_token(files: Files) -> None:
+    (files.folder / "push-token").write_text("pu5h\n")
+    watching_logs(files, push="gw-1-log", token_file="push-token")  # noqa: S106 - a file's name
+    body = REFUSED.format(peer="10.0.0.5").encode()
+    async with serving(files) as url, aiohttp.ClientSession() as session:
+        page = f"{url}/logs?source=gw-1-log"
+        statuses = []
+        for token in ("nope", "pu5h"):
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "text/plain"}
+            async with session.post(page, data=body, headers=headers) as answer:
+                statuses.append(answer.status)
+        found = await samples(url)
+
+    assert statuses == [401, 204]
+    assert found[FAILURES] == 1
+
+
+async def test_another_store_needs_a_restart(files: Files) -> None:
+    async with serving(files) as url:
+        files.document["store"] = "sqlite:///other.db"
+        files.write()
+        status, text = await reload(url)
+
+    assert status == 500
+    assert "another store is used after a restart only" in text

@@ -1,10 +1,7 @@
 """``/api/v1``: the fleet's state as JSON, page by page, with its OpenAPI document."""
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping
 from importlib.resources import files
-from itertools import islice
 
 from aiohttp import web
 
@@ -12,33 +9,23 @@ from exporter.fleet import Acceptance, TargetState
 from exporter.observations import Reason
 from exporter.report import Json, chain_json, outcome_of, rfc3339, verdict_json
 from exporter.targets.model import Target
+from exporter.web.paging import page_of
 from exporter.web.service import SERVICE
 from exporter.wording import listed, shown
-
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1_000
 
 _Filter = Callable[[TargetState], bool]
 
 
 async def targets(request: web.Request) -> web.Response:
     """Answer with a page of targets, by name: ``?limit=&cursor=&problem=``."""
-    try:
-        limit = _limit_in(request.query)
-        after = _cursor_in(request.query)
-        wanted = _filter_in(request.query)
-    except ValueError as exc:
-        return _refused(str(exc))
     states = request.app[SERVICE].snapshot().targets
-    names = (name for name in sorted(states) if name > after and wanted(states[name]))
-    page = list(islice(names, limit + 1))
-    more = len(page) > limit
-    return web.json_response(
-        {
-            "items": [target_json(states[name]) for name in page[:limit]],
-            "nextCursor": _cursor_after(page[limit - 1]) if more else None,
-        }
-    )
+    try:
+        wanted = _filter_in(request.query)
+        names = (name for name, state in states.items() if wanted(state))
+        page = page_of(names, request.query, lambda name: target_json(states[name]))
+    except ValueError as exc:
+        return refused(str(exc))
+    return web.json_response(page)
 
 
 async def openapi(_request: web.Request) -> web.Response:
@@ -51,32 +38,10 @@ def openapi_document() -> str:
     return (files("exporter.web") / "openapi.json").read_text("utf-8")
 
 
-def _refused(sentence: str) -> web.Response:
+def refused(sentence: str) -> web.Response:
+    """Return the answer to a question that cannot be asked."""
     body = {"error": {"code": "bad_request", "message": sentence}}
     return web.json_response(body, status=400)
-
-
-def _limit_in(query: Mapping[str, str]) -> int:
-    text = query.get("limit", str(DEFAULT_LIMIT))
-    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_LIMIT:
-        return int(text)
-    raise ValueError(f"limit {shown(text)} is not possible; 1 to {MAX_LIMIT} are")
-
-
-def _cursor_after(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
-
-
-def _cursor_in(query: Mapping[str, str]) -> str:
-    """Return the name after which the page begins; empty: from the start."""
-    text = query.get("cursor", "")
-    try:
-        padded = text + "=" * (-len(text) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise ValueError(
-            f"cursor {shown(text)} is not one of ours; take it from nextCursor"
-        ) from None
 
 
 def _filter_in(query: Mapping[str, str]) -> _Filter:

@@ -21,6 +21,7 @@ CONTENT_SECURITY_POLICY = (
 _LINKS = (
     ("metrics", "everything that is known, for Prometheus"),
     ("api/v1/targets", "the same as JSON; ?problem=any shows what is not healthy"),
+    ("api/v1/handshakes", "what the handshake logs tell of each device, as JSON"),
     ("api/v1/openapi.json", "what the API can be asked"),
     ("-/healthy", "answers while the process lives"),
     ("-/ready", "answers 200 once every target had its first look"),

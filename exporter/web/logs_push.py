@@ -19,6 +19,7 @@ MOST_BYTES = 16 << 20
 
 _AGAIN = {"Retry-After": "5"}
 _BODY_S = 30.0
+_DURABLE_S = 20.0
 _TEXT = {"text/plain", "application/x-ndjson", "application/octet-stream"}
 
 Sources = Callable[[], Mapping[str, PushSource]]
@@ -144,7 +145,11 @@ def _too_large() -> web.HTTPRequestEntityTooLarge:
 async def _deliver(source: PushSource, data: bytes) -> web.Response:
     if data:
         try:
-            await source.push(data)
+            async with asyncio.timeout(_DURABLE_S):
+                await source.push(data)
+        except TimeoutError as exc:
+            text = f"the lines were not durable within {_DURABLE_S:.0f} s; send them again\n"
+            raise web.HTTPServiceUnavailable(text=text, headers=_AGAIN) from exc
         except PushBusyError as exc:
             raise web.HTTPTooManyRequests(text=f"{exc}\n", headers=_AGAIN) from exc
         except StoreError as exc:

@@ -14,6 +14,7 @@ from exporter.web import api, control, scrape
 from exporter.web.access import Access, Credentials
 from exporter.web.auth import Passwords
 from exporter.web.guard import Guard
+from exporter.web.handshakes import Handshakes
 from exporter.web.landing import Landing
 from exporter.web.listener import Bound, Listener
 from exporter.web.options import ListenAddress, Options
@@ -78,6 +79,7 @@ class Server:
         app.router.add_get("/metrics", scrape.metrics)
         app.router.add_get("/probe", ProbeEndpoint(self._clock).handle)
         app.router.add_get("/api/v1/targets", api.targets)
+        app.router.add_get("/api/v1/handshakes", Handshakes(self._clock).handle)
         app.router.add_get("/api/v1/openapi.json", api.openapi)
         app.router.add_get("/-/healthy", control.healthy)
         app.router.add_get("/-/ready", control.ready)

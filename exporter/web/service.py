@@ -9,6 +9,7 @@ from aiohttp import web
 
 from exporter.certificates import Certificate
 from exporter.fleet import FleetSnapshot
+from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits
 from exporter.verdicts.model import Verdict
@@ -49,6 +50,11 @@ class Service(Protocol):
     @property
     def readiness(self) -> Readiness:
         """Whether what is shown is complete."""
+        ...
+
+    @property
+    def logs(self) -> HandshakeLogs:
+        """What the handshake logs tell."""
         ...
 
     def snapshot(self) -> FleetSnapshot:

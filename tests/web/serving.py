@@ -12,9 +12,11 @@ from exporter.anchors import TrustStore, trust_store
 from exporter.certificates import Certificate, CertificateCache
 from exporter.clock import SystemClock
 from exporter.fleet import Fleet, FleetSnapshot
+from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits, Tools
 from exporter.probe.tls import TlsProber
+from exporter.store import Store
 from exporter.targets.model import Inventory, Role, Target
 from exporter.verdicts.cache import Judge
 from exporter.verdicts.model import Verdict
@@ -45,6 +47,10 @@ def device(name: str, behind: str, *holds: str) -> Target:
     return Target(name=name, role=Role.DEVICE, gateway=behind, holds=holds)
 
 
+def no_logs() -> HandshakeLogs:
+    return HandshakeLogs((), Store("sqlite:///:memory:"), SystemClock())
+
+
 @dataclass(slots=True, kw_only=True)
 class FakeService:
     """Real prober, judge and fleet; what is scraped, readiness and reload are told by the test."""
@@ -60,6 +66,7 @@ class FakeService:
     reload_count: int = 0
     scrapes: list[tuple[bool, bool, tuple[int, int] | None]] = field(default_factory=list)
     looked: list[Endpoint] = field(default_factory=list)
+    logs: HandshakeLogs = field(default_factory=no_logs)
     is_looking: asyncio.Event = field(default_factory=asyncio.Event)
     fleet: Fleet = field(init=False)
     _judge: Judge = field(default_factory=Judge)

@@ -49,11 +49,13 @@ def fleet() -> FakeService:
     return service
 
 
-async def ask(query: str, service: FakeService | None = None) -> tuple[int, dict[str, Any]]:
+async def ask(
+    query: str, service: FakeService | None = None, *, page: str = "targets"
+) -> tuple[int, dict[str, Any]]:
     async with (
         serving(service or fleet()) as (url, _),
         aiohttp.ClientSession() as session,
-        session.get(f"{url}/api/v1/targets{query}") as answer,
+        session.get(f"{url}/api/v1/{page}{query}") as answer,
     ):
         return answer.status, await answer.json()
 
@@ -187,7 +189,7 @@ def check(document: dict[str, Any], schema: dict[str, Any], value: object, place
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     types = {
         "string": str, "integer": int, "boolean": bool, "null": type(None), "array": list,
-        "object": dict,
+        "object": dict, "number": float,
     }  # fmt: skip
     assert any(isinstance(value, types[kind]) for kind in kinds), place
     assert value in schema.get("enum", [value]), place
@@ -200,14 +202,20 @@ def check(document: dict[str, Any], schema: dict[str, Any], value: object, place
             check(document, schema["properties"][key], inside, f"{place}.{key}")
 
 
-async def test_the_answers_are_what_the_openapi_document_says() -> None:
+def check_answer(path: str, answer: object, status: str = "200") -> None:
+    """Hold an answer against the OpenAPI document."""
     document = json.loads(openapi_document())
-    answers = document["paths"]["/api/v1/targets"]["get"]["responses"]
-    _, good = await ask("")
-    _, bad = await ask("?limit=0")
+    answers = document["paths"][path]["get"]["responses"]
+    check(document, answers[status]["content"]["application/json"]["schema"], answer, path)
 
-    check(document, answers["200"]["content"]["application/json"]["schema"], good, "targets")
-    check(document, answers["400"]["content"]["application/json"]["schema"], bad, "error")
+
+@pytest.mark.parametrize("page", ["targets", "handshakes"])
+async def test_the_answers_are_what_the_openapi_document_says(page: str) -> None:
+    _, good = await ask("", page=page)
+    _, bad = await ask("?limit=0", page=page)
+
+    check_answer(f"/api/v1/{page}", good)
+    check_answer(f"/api/v1/{page}", bad, "400")
 
 
 def test_the_openapi_document_knows_every_reason() -> None:
