@@ -29,7 +29,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " count BIGINT NOT NULL, PRIMARY KEY (gateway, device, kind, reason, rejected_by))",
         "CREATE TABLE handshake_state (gateway TEXT NOT NULL, device TEXT NOT NULL,"
         " reason TEXT NOT NULL, rejected_by TEXT NOT NULL, told_at DOUBLE PRECISION NOT NULL,"
-        " source TEXT NOT NULL, success_at DOUBLE PRECISION, PRIMARY KEY (gateway, device))",
+        " source TEXT NOT NULL, success_at DOUBLE PRECISION, proven_at DOUBLE PRECISION,"
+        " PRIMARY KEY (gateway, device))",
         "CREATE TABLE client_certificate (device TEXT NOT NULL PRIMARY KEY,"
         " not_after DOUBLE PRECISION NOT NULL)",
     ),

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from exporter.handshake_log.classify import READER, LineReader
 from exporter.handshake_log.counts import Event
@@ -16,8 +16,8 @@ from exporter.handshake_log.scan import Scanner, ScanStats
 from exporter.handshake_log.source import Batch, Segment
 from exporter.observations import HandshakeRecord, Reason
 
-# The others log handshakes that fail, and nothing of those that succeed
-_TELL_SUCCESSES = frozenset({"apache", "envoy", "haproxy", "mosquitto", "nginx", "stunnel"})
+# A line of the future has a clock of its own; then the moment of reading is nearer to the truth
+_AHEAD = timedelta(seconds=5)
 _SHAPE_LENGTH = 200
 _VARIABLE = re.compile(
     r"(?:[0-9a-f]{0,4}:){2,}[0-9a-f:.]*|\b0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+(?:[.:]\d+)*",
@@ -114,10 +114,9 @@ class Attributor:
                 gateway=gateway,
                 device=name,
                 source=self._name,
-                at=record.at or at,
+                at=record.at if record.at and record.at <= at + _AHEAD else at,
                 why=why,
-                is_resumed=record.resumed is True,
-                can_count_successes=record.writer in _TELL_SUCCESSES,
+                is_resumed=record.resumed,
                 client_not_after=record.client_not_after,
                 peer=None if record.peer is None else host_in(record.peer),
             )

@@ -16,9 +16,8 @@ Key = tuple[str, str]
 
 Why = tuple[Reason, RejectedBy]
 
-# Two logs of one gateway have clocks and roundings of their own
-_TOLERANCE_S = 1.0
 _MAX_PEERS = 100
+_SLICE = 500
 _MAX_SHAPES = 10
 
 
@@ -28,7 +27,7 @@ class Event:
 
     Attributes:
         why: None for a success.
-        can_count_successes: Its writer can tell of successes, so that a total means something.
+        is_resumed: None where the writer does not tell.
     """
 
     gateway: str
@@ -36,8 +35,7 @@ class Event:
     source: str
     at: datetime
     why: Why | None
-    is_resumed: bool = False
-    can_count_successes: bool = True
+    is_resumed: bool | None = None
     client_not_after: datetime | None = None
     peer: str | None = None
 
@@ -47,21 +45,24 @@ class Tally:
     """What is known of one device at one gateway.
 
     Attributes:
-        success_count: Full handshakes that were finished.
-        blind_count: Failures told by writers that cannot tell of successes.
+        success_count: Handshakes that were finished and are not known to be resumed.
+        proven_count: Those of them that are known to be full.
         failing: Why the latest full handshake failed; None: it did not.
         told_s: When that was, seconds since 1970.
-        success_s: The latest full handshake that was finished, likewise.
+        told_by: The source that told of it.
+        success_s: The latest of ``success_count``, likewise.
+        proven_s: The latest of ``proven_count``, likewise; only these prove trust.
     """
 
     success_count: int = 0
     resumed_count: int = 0
-    blind_count: int = 0
+    proven_count: int = 0
     failure_counts: Mapping[Why, int] = field(default_factory=dict)
     failing: Why | None = None
     told_s: float = 0.0
     told_by: str = ""
     success_s: float | None = None
+    proven_s: float | None = None
 
     @property
     def full_count(self) -> int:
@@ -73,17 +74,37 @@ class Tally:
         if event.why is None and event.is_resumed:
             return replace(self, resumed_count=self.resumed_count + 1)
         at_s = event.at.timestamp()
-        # One log is in order, and its lines may lack a moment; of two the later moment tells
-        is_late = event.source != self.told_by and at_s < self.told_s - _TOLERANCE_S
         state = self
-        if not is_late:
+        if self._is_latest(event, at_s):
             state = replace(self, failing=event.why, told_s=at_s, told_by=event.source)
         if event.why is None:
-            success_s = max(at_s, state.success_s or 0.0)
-            return replace(state, success_count=state.success_count + 1, success_s=success_s)
+            return _succeeded(state, at_s, is_proof=event.is_resumed is False)
         counts = {**state.failure_counts, event.why: state.failure_counts.get(event.why, 0) + 1}
-        blind_count = state.blind_count + (not event.can_count_successes)
-        return replace(state, failure_counts=counts, blind_count=blind_count)
+        return replace(state, failure_counts=counts)
+
+    def _is_latest(self, event: Event, at_s: float) -> bool:
+        """Whether ``event`` came after what is known.
+
+        One log is in order, and its lines may lack a moment. Of two logs the later second tells,
+        because many writers tell no more; within one second the failure does.
+        """
+        if event.source == self.told_by:
+            return True
+        second, known = int(at_s), int(self.told_s)
+        return second > known or (second == known and (event.why is not None or not self.failing))
+
+
+def _succeeded(tally: Tally, at_s: float, *, is_proof: bool) -> Tally:
+    more = replace(
+        tally,
+        success_count=tally.success_count + 1,
+        success_s=max(at_s, tally.success_s or 0.0),
+    )
+    if not is_proof:
+        return more
+    return replace(
+        more, proven_count=tally.proven_count + 1, proven_s=max(at_s, tally.proven_s or 0.0)
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -176,8 +197,8 @@ class Counts:
             self._certificates[device] = not_after
         for row in await connection.execute(
             text(
-                "SELECT gateway, device, reason, rejected_by, told_at, source, success_at"
-                " FROM handshake_state"
+                "SELECT gateway, device, reason, rejected_by, told_at, source, success_at,"
+                " proven_at FROM handshake_state"
             )
         ):
             self._tallies[row.gateway, row.device] = Tally(
@@ -185,6 +206,7 @@ class Counts:
                 told_s=row.told_at,
                 told_by=row.source,
                 success_s=row.success_at,
+                proven_s=row.proven_at,
             )
         for row in await connection.execute(
             text("SELECT gateway, device, kind, reason, rejected_by, count FROM handshake_tally")
@@ -200,8 +222,8 @@ def _with_count(tally: Tally, row: object) -> Tally:
             return replace(tally, success_count=count)
         case "resumed":
             return replace(tally, resumed_count=count)
-        case "blind":
-            return replace(tally, blind_count=count)
+        case "proven":
+            return replace(tally, proven_count=count)
         case _:
             why = (Reason(getattr(row, "reason", "")), RejectedBy(getattr(row, "rejected_by", "")))
             return replace(tally, failure_counts={**tally.failure_counts, why: count})
@@ -223,6 +245,7 @@ async def write(connection: AsyncConnection, change: Change) -> None:
                 "told_at": tally.told_s,
                 "source": tally.told_by,
                 "success_at": tally.success_s,
+                "proven_at": tally.proven_s,
             }
         )
     certificates: list[dict[str, object]] = [
@@ -238,15 +261,16 @@ async def write(connection: AsyncConnection, change: Change) -> None:
         (_CERTIFICATE, certificates),
         (_POSITION, positions),
     ):
-        if rows:
-            await connection.execute(text(statement), rows)
+        # In slices: each is bound to its statement within the event loop
+        for begin in range(0, len(rows), _SLICE):
+            await connection.execute(text(statement), rows[begin : begin + _SLICE])
 
 
 def _count_rows(tally: Tally) -> Iterable[dict[str, object]]:
     plain = (
         ("success", tally.success_count),
         ("resumed", tally.resumed_count),
-        ("blind", tally.blind_count),
+        ("proven", tally.proven_count),
     )
     for kind, count in plain:
         if count:
@@ -271,7 +295,7 @@ _COUNT = _upsert(
 _STATE = _upsert(
     "handshake_state",
     ("gateway", "device"),
-    ("reason", "rejected_by", "told_at", "source", "success_at"),
+    ("reason", "rejected_by", "told_at", "source", "success_at", "proven_at"),
 )
 _CERTIFICATE = _upsert("client_certificate", ("device",), ("not_after",))
 _POSITION = _upsert("log_position", ("source",), ("position", "joins"))

@@ -86,6 +86,7 @@ class HandshakeLines:
 
     def __init__(self) -> None:
         self._inventory = Inventory()
+        self._gateways: frozenset[str] = frozenset()
         self._tallies: dict[Key, Tally] = {}
         self._certificates: dict[str, float] = {}
         self._cells: dict[str, dict[Key, Lines]] = {name: {} for name in _OF_TALLY}
@@ -106,33 +107,44 @@ class HandshakeLines:
     ) -> None:
         """Show what is known of these devices, and zeros for nobody's at each gateway."""
         self._inventory = inventory
-        self._tallies, self._certificates = {}, {}
-        self._cells = {name: {} for name in _OF_TALLY}
-        self.update({(gateway, ""): Tally() for gateway in gateways}, {})
-        self.update(tallies, certificates)
+        self._gateways = frozenset(gateways)
+        for key in [key for key in self._tallies if not self._is_shown(key)]:
+            del self._tallies[key]
+            for cells in self._cells.values():
+                cells.pop(key, None)
+        self._certificates = {}
+        zeros = {(gateway, ""): Tally() for gateway in gateways}
+        # What stays is rendered already, and of a large fleet nearly all stays
+        new = {key: tally for key, tally in tallies.items() if key not in self._tallies}
+        self.update({key: zeros[key] for key in zeros.keys() - self._tallies.keys()}, {})
+        self.update(new, certificates)
 
     def update(self, tallies: Mapping[Key, Tally], certificates: Mapping[str, float]) -> None:
         """Show what has become durable."""
         for key, tally in tallies.items():
+            if not self._is_shown(key):
+                continue
             if not key[1]:
                 counts = {**_NOBODY.failure_counts, **tally.failure_counts}
                 self._tallies[key] = Tally(
                     success_count=tally.success_count,
                     resumed_count=tally.resumed_count,
-                    blind_count=tally.blind_count,
+                    proven_count=tally.proven_count,
                     failure_counts=counts,
                     success_s=tally.success_s,
                 )
-            elif self._is_device(key[1]):
-                self._tallies[key] = tally
             else:
-                continue
+                self._tallies[key] = tally
             for name, render in _OF_TALLY.items():
                 self._cells[name][key] = render(key, self._tallies[key])
         self._certificates |= {
             device: at_s for device, at_s in certificates.items() if self._is_device(device)
         }
         self._joined.clear()
+
+    def _is_shown(self, key: Key) -> bool:
+        gateway, device = key
+        return self._is_device(device) if device else gateway in self._gateways
 
     def _is_device(self, name: str) -> bool:
         target = self._inventory.targets.get(name)
@@ -154,20 +166,20 @@ class HandshakeLines:
             ]
         cells = self._cells.get(family, {})
         if family == f"{_P}handshakes_total":
-            blind = self._blind_gateways()
-            return [line for key, own in cells.items() if key[0] not in blind for line in own]
+            able = self._gateways_with(lambda tally: tally.success_count + tally.resumed_count)
+            return [line for key, own in cells.items() if key[0] in able for line in own]
+        if family == f"{_P}handshakes_resumed_total":
+            able = self._gateways_with(lambda tally: tally.proven_count + tally.resumed_count)
+            return [line for key, own in cells.items() if key[0] in able for line in own]
         return [line for own in cells.values() for line in own]
 
-    def _blind_gateways(self) -> set[str]:
-        """Return gateways whose logs cannot tell of successes: a total would be no total."""
-        able: set[str] = set()
-        told: set[str] = set()
-        for (gateway, _), tally in self._tallies.items():
-            if tally.full_count:
-                told.add(gateway)
-            if tally.full_count > tally.blind_count:
-                able.add(gateway)
-        return told - able
+    def _gateways_with(self, count: Callable[[Tally], int]) -> set[str]:
+        """Return the gateways whose logs have ever told of what is counted.
+
+        A total without successes would be no total, and "none was resumed" where nobody tells
+        would be a guess: both stay absent.
+        """
+        return {gateway for (gateway, _), tally in self._tallies.items() if count(tally)}
 
     def _devices_failing(self) -> Lines:
         counts: dict[tuple[str, Why], int] = dict.fromkeys(self._failing_before, 0)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from exporter.clock import Clock
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, StoreError
 from exporter.handshake_log.options import Options
 from exporter.handshake_log.source import Batch
 
@@ -47,7 +47,18 @@ class PushSource:
 
     async def batches(self, resume: str | None) -> AsyncIterator[Batch]:  # noqa: ARG002 - a push has no position
         """Yield deliveries in the order in which they came; one whose sender left is dropped."""
-        while True:
-            batch = await self._waiting.get()
-            if batch.committed is not None and not batch.committed.cancelled():
-                yield batch
+        try:
+            while True:
+                batch = await self._waiting.get()
+                if batch.committed is not None and not batch.committed.cancelled():
+                    yield batch
+        finally:
+            self._refuse_waiting()
+
+    def _refuse_waiting(self) -> None:
+        while not self._waiting.empty():
+            committed = self._waiting.get_nowait().committed
+            if committed is not None and not committed.done():
+                committed.set_exception(
+                    StoreError(f"{self.name} is not read at this moment", retryable=True)
+                )

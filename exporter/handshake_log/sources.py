@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 _RETRY_S = 5.0
 _TICK_S = 0.25
 _SHORT_BYTES = 16 << 10  # scanned at once, in less than a millisecond
+_SHORT_READINGS = 200  # likewise attributed at once
+_SLICE = 500  # devices that are shown at once
+# Where only positions have changed: a log may grow all day and tell nothing, and each commit is a
+# write to what may be a flash card. After a crash such lines are read again.
+_QUIET_S = 5.0
 
 KINDS: Mapping[str, Callable[[Options, Clock], Source]] = {
     "file": FileSource,
@@ -71,10 +76,14 @@ class HandshakeLogs:
         self._lines = HandshakeLines()
         self._inventory: Inventory | None = None
         self._identity = Identity(Inventory())
+        self._identified: Inventory | None = None
         self._stats: dict[str, SourceStats] = {}
         self._attributors: dict[str, Attributor] = {}
         self._sources: dict[str, Source] = {}
         self._waiting: list[_Waiting] = []
+        self._in_flight: dict[str, asyncio.Future[None]] = {}
+        self._held: dict[str, tuple[str | None, str]] = {}
+        self._written_s = clock.monotonic()
         self._is_loaded = False
         self._changed, self._ready, self._work = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.store_fault = ""
@@ -100,15 +109,15 @@ class HandshakeLogs:
     def use(self, inventory: Inventory) -> None:
         """Attribute to the devices of ``inventory`` from now on."""
         self._inventory = inventory
-        self._identity = Identity(inventory)
         self._show()
         self._ready.set()
 
     def _show(self) -> None:
-        gateways = {source.options.gateway for source in self._sources.values()}
+        if not self._is_loaded:
+            return  # a zero now, and the old count in a moment, would be an increase
         self._lines.use(
             self._inventory or Inventory(),
-            sorted(gateway for gateway in gateways if gateway),
+            sorted({source.options.gateway or "" for source in self._sources.values()}),
             self._counts.tallies,
             self._counts.certificates,
         )
@@ -185,9 +194,9 @@ class HandshakeLogs:
             for name, (source, task) in list(running.items()):
                 if self._sources.get(name) is not source:
                     task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+                    await asyncio.wait([task])
                     del running[name]
+                    self._attributors.pop(name, None)
             for name, source in self._sources.items():
                 if name not in running:
                     running[name] = (source, tasks.create_task(self._follow(source)))
@@ -208,7 +217,9 @@ class HandshakeLogs:
             await self._clock.sleep(_RETRY_S)
 
     async def _read(self, source: Source) -> None:
-        position, joins = self._counts.position(source.name)
+        if (before := self._in_flight.get(source.name)) is not None:
+            await asyncio.wait([before])  # of the same log, as it was configured before
+        position, joins = self._held.get(source.name) or self._counts.position(source.name)
         now_s = self._clock.monotonic()
         attributor = Attributor(source.name, source.options, joins, now_s)
         self._attributors[source.name] = attributor
@@ -261,8 +272,9 @@ class HandshakeLogs:
                 done=done,
             )
         )
+        self._in_flight[source.name] = done
         self._work.set()
-        await done
+        await asyncio.shield(done)  # it is committed all the same when this source is stopped
 
     # Into the store
 
@@ -273,22 +285,41 @@ class HandshakeLogs:
                     await self._work.wait()
             self._work.clear()
             waiting, self._waiting = self._waiting, []
-            change, events = self._change(waiting)
-            if change.positions or change.tallies:
-                for event in await self._commit(change, events, waiting):
-                    self._counts.note_peer(event)
+            if self._inventory is not None and self._identified is not self._inventory:
+                self._identified = self._inventory
+                self._identity = await asyncio.to_thread(Identity, self._inventory)
+            attributors = list(self._attributors.items())
+            if sum(len(one.scanned.readings) for one in waiting) > _SHORT_READINGS:
+                change, events = await asyncio.to_thread(self._change, waiting, attributors)
+            else:
+                change, events = self._change(waiting, attributors)
+            await self._store_change(change, events, waiting)
             for one in waiting:
-                if not one.done.done():
-                    one.done.set_result(None)
+                one.done.set_result(None)
 
-    def _change(self, waiting: Sequence[_Waiting]) -> tuple[Change, list[Event]]:
+    async def _store_change(
+        self, change: Change, events: list[Event], waiting: Sequence[_Waiting]
+    ) -> None:
+        change.positions = self._held | change.positions
+        is_asked_for = change.tallies or any(True for _ in _pushed(waiting))
+        now_s = self._clock.monotonic()
+        if is_asked_for or (change.positions and now_s - self._written_s >= _QUIET_S):
+            for event in await self._commit(change, events, waiting):
+                self._counts.note_peer(event)
+            self._held, self._written_s = {}, now_s
+        else:
+            self._held = change.positions
+
+    def _change(
+        self, waiting: Sequence[_Waiting], attributors: Sequence[tuple[str, Attributor]]
+    ) -> tuple[Change, list[Event]]:
         change = Change()
         events: list[Event] = []
         now, now_s = self._clock.now(), self._clock.monotonic()
         for one in waiting:
             events += one.attributor.events(one.scanned, self._identity, one.at, now_s)
             self._note_position(change, one.source.name, one.attributor, one.batch)
-        for name, attributor in self._attributors.items():
+        for name, attributor in attributors:
             if late := list(attributor.due(self._identity, now, now_s)):
                 events += late
                 self._note_position(change, name, attributor, None)
@@ -299,7 +330,8 @@ class HandshakeLogs:
     def _note_position(
         self, change: Change, name: str, attributor: Attributor, batch: Batch | None
     ) -> None:
-        position, _ = change.positions.get(name) or self._counts.position(name)
+        known = change.positions.get(name) or self._held.get(name)
+        position, _ = known or self._counts.position(name)
         if batch is not None and batch.position is not None:
             position = batch.position
         change.positions[name] = (position, attributor.dump())
@@ -324,10 +356,20 @@ class HandshakeLogs:
                 break
         self.store_fault = ""
         self._counts.publish(change)
-        self._lines.update(change.tallies, change.certificates)
+        await self._show_change(change)
         for committed in _pushed(waiting):
             committed.set_result(None)
         return events
+
+    async def _show_change(self, change: Change) -> None:
+        keys = list(change.tallies)
+        for begin in range(0, len(keys), _SLICE):
+            part = {key: change.tallies[key] for key in keys[begin : begin + _SLICE]}
+            self._lines.update(part, {})
+            if len(keys) > _SLICE:
+                await self._clock.sleep(0)
+        if change.certificates:
+            self._lines.update({}, change.certificates)
 
     async def _wait_for_store(self, exc: StoreError) -> None:
         if self.store_fault != str(exc):
