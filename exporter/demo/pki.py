@@ -42,6 +42,7 @@ class Wishes:
         extra: Further extensions as (extension, critical).
         subject: Instead of the common name alone.
         serial_number: None: a random one.
+        basic_critical: basicConstraints is marked critical.
     """
 
     common_name: str
@@ -60,6 +61,7 @@ class Wishes:
     extra: Sequence[tuple[x509.ExtensionType, bool]] = ()
     subject: x509.Name | None = None
     serial_number: int | None = None
+    basic_critical: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +145,9 @@ def _extensions(
 ) -> list[tuple[x509.ExtensionType, bool]]:
     wanted: list[tuple[x509.ExtensionType, bool]] = []
     if wishes.basic_constraints:
-        wanted.append((x509.BasicConstraints(wishes.is_ca, wishes.path_length), True))
+        wanted.append(
+            (x509.BasicConstraints(wishes.is_ca, wishes.path_length), wishes.basic_critical)
+        )
     usages = wishes.usages
     if usages is None and wishes.default_usages:
         usages = frozenset(_CA_USAGE if wishes.is_ca else _LEAF_USAGE)

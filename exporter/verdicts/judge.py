@@ -23,6 +23,7 @@ from exporter.verdicts.form import faults_of_form
 from exporter.verdicts.model import Verdict
 from exporter.verdicts.names import wanted_name
 from exporter.verdicts.openssl import (
+    Anchors,
     AnchorsCache,
     Answer,
     Chain,
@@ -112,10 +113,11 @@ class _Judgement:
         strict_fault = answer if answer.error else None
         if answer.error and answer.error not in TRUST_ERRORS:
             answer = self._ask(Rules.NORMAL)
-        self.path = answer.path or self.chain[:1]
+        self.path = answer.path
         if answer.error in TRUST_ERRORS:
             self._explain_no_path(answer, known)
         if answer.error:
+            self.has_anchor = self.path[-1].fingerprint_sha256 in self._anchors.fingerprints
             strict_fault = self._examine()
         else:
             self._note_passed_over()
@@ -148,15 +150,18 @@ class _Judgement:
             steady_until=self._next_change(),
         )
 
+    @property
+    def _anchors(self) -> Anchors:
+        return _ANCHORS.get(self.store.digest, self.store.anchors)
+
     def _ask(self, rules: Rules) -> Answer:
-        anchors = _ANCHORS.get(self.store.digest, self.store.anchors)
-        return verify(self.objects, anchors, rules, self.at)
+        return verify(self.objects, self._anchors, rules, self.at)
 
     def _refuse(self, reason: Reason, sentence: str) -> None:
         self.reasons.setdefault(reason, sentence)
 
     def _refuse_by(self, answer: Answer) -> None:
-        place = self._place(answer.path[min(answer.depth, len(answer.path) - 1)])
+        place = self._place(answer.about)
         self._refuse(reason_of(answer.error), f"{words_of(answer.error)} ({place})")
 
     def _place(self, certificate: Certificate) -> str:
@@ -176,7 +181,6 @@ class _Judgement:
             )
             self._refuse(Reason.CHAIN_INCOMPLETE, sentence)
             return
-        self.has_anchor = False
         top = self.path[-1]
         if answer.error == SELF_SIGNED_ERROR:
             sentence = f"the certificate is its own issuer and not in {self.store.name}"
@@ -238,7 +242,7 @@ class _Judgement:
     def _check_form(self, strict_fault: Answer | None) -> None:
         """Remark, or by a strict store refuse, what only a strict profile refuses."""
         if strict_fault is not None:
-            place = self._place(strict_fault.path[strict_fault.depth])
+            place = self._place(strict_fault.about)
             what = f"{words_of(strict_fault.error)} ({place})"
             reason = reason_of(strict_fault.error)
         else:
@@ -265,7 +269,7 @@ class _Judgement:
                 )
 
     def _next_change(self) -> datetime | None:
-        of_anchors = _ANCHORS.get(self.store.digest, self.store.anchors).next_change(self.at)
+        of_anchors = self._anchors.next_change(self.at)
         moments = [
             moment
             for certificate in (*self.chain, *self.considered)

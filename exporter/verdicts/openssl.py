@@ -66,12 +66,17 @@ class Answer:
     Attributes:
         error: ``X509_V_ERR_…`` of openssl/x509_vfy.h; 0: verified.
         depth: Position on ``path`` that the error is about.
-        path: As far as it was built, leaf first.
+        path: As far as it was built, leaf first; never empty.
     """
 
     error: int
     depth: int
     path: tuple[Certificate, ...]
+
+    @property
+    def about(self) -> Certificate:
+        """The certificate that the error is about."""
+        return self.path[min(self.depth, len(self.path) - 1)]
 
 
 class _Parsed:
@@ -114,6 +119,7 @@ class Anchors(_Parsed):
     def __init__(self, certificates: Sequence[Certificate]) -> None:
         super().__init__(certificates)
         self._stores: dict[Rules, tuple[int, crypto.X509Store]] = {}
+        self.fingerprints = frozenset(c.fingerprint_sha256 for c in certificates)
         self._moments = sorted({m for c in certificates for m in moments_of(c)})
 
     def next_change(self, at: datetime) -> datetime | None:
@@ -184,7 +190,7 @@ def verify(chain: Chain, anchors: Anchors, rules: Rules, at: datetime) -> Answer
         lib.X509_STORE_up_ref(store)
     store = ffi.gc(store, lib.X509_STORE_free)
     ready = lib.X509_STORE_CTX_init(context, store, chain.leaf, chain.stack)
-    if ready != 1:
+    if ready != 1:  # pragma: no cover - only for want of memory
         raise MemoryError("OpenSSL could not prepare the verification of a chain")
     is_verified = lib.X509_verify_cert(context) == 1
     error = 0 if is_verified else lib.X509_STORE_CTX_get_error(context) or _UNSPECIFIED
@@ -216,7 +222,8 @@ def is_named(chain: Chain, name: bytes | IPv4Address | IPv6Address) -> bool:
         return False
     lib.X509_STORE_set1_param(raw_store, param)
     context = ffi.gc(lib.X509_STORE_CTX_new(), lib.X509_STORE_CTX_free)
-    if lib.X509_STORE_CTX_init(context, raw_store, chain.leaf, ffi.NULL) != 1:
+    ready = lib.X509_STORE_CTX_init(context, raw_store, chain.leaf, ffi.NULL)
+    if ready != 1:  # pragma: no cover - only for want of memory
         raise MemoryError("OpenSSL could not prepare the check of a name")
     lib.X509_verify_cert(context)
     error = lib.X509_STORE_CTX_get_error(context)
@@ -265,8 +272,6 @@ def _address(pointer: Any) -> int:
 
 def _path(context: Any, chain: Chain, anchors: Anchors) -> tuple[Certificate, ...]:
     stack = lib.X509_STORE_CTX_get1_chain(context)
-    if stack == ffi.NULL:
-        return ()
     found = []
     for index in range(lib.sk_X509_num(stack)):
         # OpenSSL hands out the very objects it was given, each with one reference more
@@ -275,4 +280,5 @@ def _path(context: Any, chain: Chain, anchors: Anchors) -> tuple[Certificate, ..
         found.append(chain.by_pointer.get(address) or anchors.by_pointer[address])
         lib.X509_free(pointer)
     lib.sk_X509_free(stack)
-    return tuple(found)
+    # Empty: refused before there was a path
+    return tuple(found) or (chain.by_pointer[_address(chain.leaf)],)

@@ -1,17 +1,14 @@
-from datetime import datetime, timedelta
+from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
 from cryptography import x509
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from exporter.anchors import trust_store
 from exporter.certificates import Certificate
 from exporter.observations import Reason
 from exporter.verdicts import cache
 from exporter.verdicts.cache import Judge
-from exporter.verdicts.judge import judge
 from tests.pki import certificate_of, make_ca, make_leaf, utc
 
 WIDE = {"not_before": utc("2020-01-01"), "not_after": utc("2040-01-01")}
@@ -135,19 +132,3 @@ def test_the_verdict_not_asked_for_longest_goes_first() -> None:
         judge_.judge(CHAIN, STORE, name=name, at=NOW)
 
     assert (judge_.hit_count, judge_.miss_count) == (2, 3)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.datetimes(datetime(2019, 1, 1), datetime(2041, 1, 1)))  # noqa: DTZ001 - made aware below
-def test_a_verdict_is_the_same_until_its_own_end(moment: datetime) -> None:
-    at = moment.replace(tzinfo=NOW.tzinfo, microsecond=0)
-
-    first = judge(CHAIN, STORE, name="x.test", at=at)
-
-    if first.steady_until is not None:
-        last = judge(CHAIN, STORE, name="x.test", at=first.steady_until - timedelta(seconds=1))
-        assert (last.verified, last.reasons, last.path) == (
-            first.verified,
-            first.reasons,
-            first.path,
-        )

@@ -10,8 +10,9 @@ import pytest
 from cryptography import x509
 
 from exporter.anchors import Profile, TrustStore, WeakCrypto, trust_store
-from exporter.certificates import Certificate, read_pem
+from exporter.certificates import Certificate, describe, read_pem
 from exporter.observations import Reason, WarningReason
+from exporter.verdicts.form import faults_of_form
 from exporter.verdicts.judge import judge
 from exporter.verdicts.model import Verdict
 from tests.daemons import need
@@ -280,6 +281,151 @@ def test_a_signature_by_another_key_of_the_same_name_is_a_bad_signature() -> Non
     assert verdict_on([leaf], store_of(OLD)).reasons == (Reason.BAD_SIGNATURE,)
 
 
+def test_a_bad_signature_is_not_hidden_behind_an_issuer_that_is_no_ca() -> None:
+    wishes = Wishes(common_name="m", key_ids=False, **LONG)
+    no_ca, namesake = issue(wishes, issuer=OLD), issue(wishes, issuer=OLD)
+
+    verdict = verdict_on([leaf_of(namesake, key_ids=False), no_ca], store_of(OLD))
+
+    assert verdict.reasons == (Reason.BAD_SIGNATURE, Reason.WRONG_USAGE)
+    assert verdict.detail == "certificate signature failure (leaf)"
+
+
+def test_a_critical_extension_that_nobody_knows_hides_no_other_reason() -> None:
+    critical = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"x"), True
+    leaf = leaf_of(OLD, extra=(critical,), purposes=(CLIENT_AUTH,), not_after=utc("2026-11-01"))
+
+    verdict = verdict_on([leaf], store_of(OLD))
+
+    assert verdict.reasons == (Reason.EXPIRED, Reason.WRONG_USAGE, Reason.OTHER)
+
+
+def test_what_is_wrong_with_the_part_of_a_path_that_was_sent_is_told_too() -> None:
+    ended = make_ca("m", issuer=NEW, not_before=utc("2020-01-01"), not_after=utc("2026-11-01"))
+
+    verdict = verdict_on([leaf_of(ended), ended], store_of(OLD))
+
+    assert verdict.reasons == (Reason.UNKNOWN_CA, Reason.EXPIRED)
+
+
+def test_the_path_is_told_where_an_anchor_is_reached() -> None:
+    leaf = leaf_of(OLD, not_after=utc("2026-11-01"))
+
+    expired, unknown = verdict_on([leaf], store_of(OLD)), verdict_on([leaf], store_of(NEW))
+
+    assert expired.path == tuple(certificate_of(i).fingerprint_sha256 for i in (leaf, OLD))
+    assert (expired.not_after, unknown.path) == (None, ())
+
+
+def test_of_two_ways_to_complete_a_chain_the_good_one_is_told() -> None:
+    key = new_key()
+    wishes = Wishes(common_name="m", is_ca=True, **LONG)
+    ended = issue(replace(wishes, not_after=utc("2026-11-01")), issuer=OLD, key=key)
+    lasting = issue(wishes, issuer=OLD, key=key)
+
+    best = verdict_on([leaf_of(lasting)], store_of(OLD), known=(ended, lasting))
+    worse = verdict_on([leaf_of(lasting)], store_of(OLD), known=(ended,))
+
+    assert best.reasons == (Reason.CHAIN_INCOMPLETE,)
+    assert worse.reasons == (Reason.CHAIN_INCOMPLETE, Reason.EXPIRED)
+    assert best.steady_until == utc("2040-01-01")
+
+
+def test_a_known_certificate_of_the_right_name_but_another_key_completes_nothing() -> None:
+    namesakes = [make_ca("intermediate", issuer=OLD, key_ids=ids, **LONG) for ids in (True, False)]
+
+    verdict = verdict_on([leaf_of(MIDDLE)], store_of(OLD), known=(*namesakes,))
+
+    assert verdict.reasons == (Reason.UNKNOWN_CA,)
+
+
+def test_a_leaf_that_openssl_cannot_read_is_refused() -> None:
+    leaf = of_visible_string(leaf_of(OLD))
+
+    verdict = judge([leaf], store_of(OLD), name=NAME, at=NOW)
+
+    assert (verdict.verified, verdict.reasons) == (False, (Reason.OTHER,))
+    assert verdict.detail == "OpenSSL cannot read the leaf"
+
+
+def test_strays_and_anchors_that_openssl_cannot_read_are_passed_over() -> None:
+    odd = of_visible_string(MIDDLE)
+    chain = [certificate_of(leaf_of(MIDDLE)), odd, certificate_of(MIDDLE)]
+
+    good = judge(chain, trust_store("s", [certificate_of(OLD), odd]), name=NAME, at=NOW)
+    odd_only = judge(chain, trust_store("s", [odd]), name=NAME, at=NOW)
+
+    assert good.verified
+    assert odd_only.reasons == (Reason.UNKNOWN_CA,)
+
+
+def of_visible_string(issued: Issued) -> Certificate:
+    """The certificate with its common names of a type that only we read."""
+    utf8, visible = bytes.fromhex("06035504030c"), bytes.fromhex("06035504031a")
+    assert utf8 in issued.der
+    return describe(issued.der.replace(utf8, visible))
+
+
+def test_a_key_that_nobody_can_read_is_told_as_other() -> None:
+    der = leaf_of(OLD).der.replace(
+        bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d027f")
+    )
+
+    verdict = judge([describe(der)], store_of(OLD), name=NAME, at=NOW)
+
+    assert verdict.reasons == (Reason.OTHER,)
+    assert verdict.path == ()
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        pytest.param({"basic_critical": False}, "basic constraints of a CA", id="89"),
+        pytest.param({"common_name": ""}, "Issuer name empty", id="83"),
+    ],
+)
+def test_points_of_form_are_remarks_unless_the_store_is_strict(
+    wishes: dict[str, Any], words: str
+) -> None:
+    root = make_ca(**{"common_name": "form", **LONG, **wishes})
+    chain = [leaf_of(root)]
+
+    normal = verdict_on(chain, store_of(root))
+    strict = verdict_on(chain, store_of(root, profile=Profile.STRICT))
+
+    assert (normal.verified, normal.warnings) == (True, (WarningReason.NONCONFORMING,))
+    assert words in normal.detail
+    assert (strict.verified, strict.reasons, strict.warnings) == (False, (Reason.OTHER,), ())
+    assert words in strict.detail
+
+
+def test_a_name_without_a_subject_must_be_critical_for_a_strict_verifier() -> None:
+    alternative = x509.SubjectAlternativeName([x509.DNSName(NAME)])
+    plain = issue(Wishes(common_name="", extra=((alternative, False),), **LONG), issuer=OLD)
+    critical = issue(Wishes(common_name="", extra=((alternative, True),), **LONG), issuer=OLD)
+
+    told = [verdict_on([leaf], store_of(OLD)).warnings for leaf in (plain, critical)]
+
+    assert told == [(WarningReason.NONCONFORMING,), ()]
+
+
+def test_points_of_form_of_what_cannot_be_read_are_not_told() -> None:
+    alternative = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"\x05\x00")
+    leaf = issue(Wishes(common_name="", extra=((alternative, False),), **LONG), issuer=OLD)
+
+    assert faults_of_form([certificate_of(leaf)]) == []
+
+
+def test_all_that_is_wrong_is_remarked_beside_what_is_refused() -> None:
+    root = make_ca("home", default_usages=False, **LONG)
+    leaf = leaf_of(root, purposes=(CLIENT_AUTH,), not_after=utc("2026-11-01"))
+
+    verdict = verdict_on([leaf], store_of(root))
+
+    assert verdict.reasons == (Reason.EXPIRED, Reason.WRONG_USAGE)
+    assert verdict.warnings == (WarningReason.NONCONFORMING,)
+
+
 @pytest.mark.parametrize(
     ("names", "asked", "fits"),
     [
@@ -331,7 +477,9 @@ def openssl_made(directory: Path, *words: str) -> list[Certificate]:
         "-subj", "/CN=home-made", "-days", "3650")  # fmt: skip
     run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "leaf.key", "-out", "leaf.csr",
         "-subj", f"/CN={NAME}")  # fmt: skip
-    digest = [word for word in words if word in {"-sha1", "-md5"}]
+    digest = [word for word in words if word.startswith(("-sha", "-md", "-ripe"))]
+    if "-sigopt" in words:
+        digest += ["-sigopt", words[words.index("-sigopt") + 1]]
     run("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out",
         "leaf.pem", "-CAcreateserial", "-days", "365", *digest)  # fmt: skip
     data = (directory / "leaf.pem").read_bytes() + (directory / "ca.pem").read_bytes()
@@ -353,18 +501,39 @@ def test_a_home_made_ca_and_its_leaf_are_verified_with_a_remark(tmp_path: Path) 
     assert not strict.verified
 
 
+EC = "ec", "-pkeyopt"
+
+
 @pytest.mark.parametrize(
-    ("words", "reasons"),
+    ("words", "reason", "told"),
     [
-        (("rsa:2048", "-sha1"), (Reason.WEAK_CRYPTO,)),
-        (("rsa:2048", "-md5"), (Reason.WEAK_CRYPTO,)),
-        (("rsa:512", "-sha256"), (Reason.WEAK_CRYPTO,)),
+        (("rsa:2048", "-sha1"), Reason.WEAK_CRYPTO, "is signed by SHA1 (leaf)"),
+        (("rsa:2048", "-md5"), Reason.WEAK_CRYPTO, "is signed by MD5 (leaf)"),
+        (
+            ("rsa:2048", "-sigopt", "rsa_padding_mode:pss", "-sha1"),
+            Reason.WEAK_CRYPTO,
+            "is signed by SHA1 (leaf)",
+        ),
+        (("rsa:512", "-sha256"), Reason.WEAK_CRYPTO, "has a key of 512 bits (RSA 512)"),
+        (("rsa:1000", "-sha256"), Reason.WEAK_CRYPTO, "has a key of 1000 bits (RSA 1000)"),
+        ((*EC, "ec_paramgen_curve:secp112r1"), Reason.WEAK_CRYPTO, "has a key of 112 bits"),
+        (("rsa:1024", "-sha256"), None, "has a key of 1024 bits (RSA 1024)"),
+        ((*EC, "ec_paramgen_curve:prime192v1"), None, "has a key of 192 bits (EC secp192r1)"),
+        ((*EC, "ec_paramgen_curve:sect163k1"), None, "has a key of 163 bits"),
+        ((*EC, "ec_paramgen_curve:brainpoolP256r1"), None, ""),
+        (("ed448",), None, ""),
+        (("rsa:2048", "-sha3-256"), None, ""),
+        (("rsa:2048", "-ripemd160"), None, ""),
     ],
 )
-def test_broken_hashes_and_tiny_keys_are_refused(
-    tmp_path: Path, words: tuple[str, ...], reasons: tuple[Reason, ...]
+def test_weak_keys_and_signatures_are_refused_or_remarked(
+    tmp_path: Path, words: tuple[str, ...], reason: Reason | None, told: str
 ) -> None:
-    assert judged_soon(openssl_made(tmp_path, *words)).reasons == reasons
+    verdict = judged_soon(openssl_made(tmp_path, *words))
+
+    assert verdict.reasons == ((reason,) if reason else ())
+    assert (WarningReason.WEAK_CRYPTO in verdict.warnings) is (bool(told) and not reason)
+    assert told in verdict.detail
 
 
 def test_small_keys_are_remarked_or_refused_as_the_store_says(tmp_path: Path) -> None:

@@ -1,11 +1,5 @@
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from exporter.anchors import trust_store
-from exporter.observations import Reason
-from exporter.verdicts.judge import judge
 from exporter.verdicts.paths import Authorities, has_bad_signature, paths_to
-from tests.pki import Issued, Wishes, certificate_of, issue, make_ca, make_leaf, new_key, utc
+from tests.pki import Issued, Wishes, certificate_of, issue, make_ca, make_leaf, new_key
 
 ROOT = make_ca("root")
 MIDDLE = make_ca("middle", issuer=ROOT)
@@ -92,22 +86,3 @@ def test_authorities_hold_each_certificate_once_and_forget_it() -> None:
     assert middle not in known
     assert object() not in known
     assert [*known.named(middle.subject)] == []
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    st.lists(st.sampled_from([ROOT, MIDDLE, LEAF, OTHER]), min_size=1, max_size=8),
-    st.lists(st.sampled_from([ROOT, MIDDLE, OTHER]), max_size=3),
-)
-def test_any_heap_of_certificates_gets_a_verdict(
-    sent: list[Issued], anchors: list[Issued]
-) -> None:
-    chain = [certificate_of(issued) for issued in sent]
-    store = trust_store("s", map(certificate_of, anchors))
-
-    verdict = judge(chain, store, name="x.test", at=utc("2026-11-24"), known=chain)
-
-    assert verdict.verified is (not verdict.reasons)
-    assert bool(verdict.path) is (not {*verdict.reasons} & {Reason.UNKNOWN_CA, Reason.SELF_SIGNED})
-    assert (verdict.not_after is not None) is verdict.verified
-    assert verdict.verified or verdict.detail
