@@ -126,4 +126,5 @@ def _progress(total: int) -> Progress:
         console=Console(file=sys.stderr),
         disable=not sys.stderr.isatty() or total < 2,
         transient=True,
+        redirect_stdout=False,  # the answers are for whoever reads standard output
     )

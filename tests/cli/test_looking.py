@@ -1,16 +1,20 @@
 """``probe`` against real listeners: what it prints, and its exit code."""
 
+import asyncio
 import json
+import os
+import pty
 import ssl
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
 from exporter.config import load
-from tests.cli.running import Ended, run
+from tests.cli.running import COMMAND, Ended, run
 from tests.listeners import demand_client_certificate, listening, say_nothing, server_context
 from tests.pki import CLIENT_AUTH, Issued, make_ca, make_leaf, utc
 
@@ -173,6 +177,34 @@ async def test_many_looks_are_one_object_a_line(tmp_path: Path, anchors: str) ->
     assert ended.code == 1
     assert ended.err == ""
     assert objects(ended) == {f"127.0.0.1:{port}": True, "127.0.0.1:1": None}
+
+
+async def test_a_bar_is_drawn_on_a_terminal_beside_the_answers(tmp_path: Path) -> None:
+    listed = tmp_path / "targets"
+    listed.write_text("127.0.0.1:1\n" * 5)
+    ours, its = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "probe", "--targets", listed, "--json", stdout=PIPE, stderr=its,
+        env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(its)
+    async with asyncio.timeout(30):
+        out, _ = await process.communicate()
+    drawn = await asyncio.to_thread(read_terminal, ours)
+
+    assert [json.loads(line)["reason"] for line in out.splitlines()] == ["connect_refused"] * 5
+    assert b"looks" in drawn
+    assert b"5/5" in drawn
+    assert b"connect_refused" not in drawn
+
+
+def read_terminal(number: int) -> bytes:
+    parts = []
+    with suppress(OSError):  # EIO: nobody holds the other end any more
+        while part := os.read(number, 65_536):
+            parts.append(part)
+    os.close(number)
+    return b"".join(parts)
 
 
 async def test_many_looks_read_from_standard_input(tmp_path: Path, anchors: str) -> None:
