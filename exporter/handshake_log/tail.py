@@ -122,6 +122,11 @@ class _File:
         self.size, self.modified_ns, self.head = state.st_size, state.st_mtime_ns, head
         return False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it was when we looked last."""
+        return self.is_looked_at and not self.head
+
     def start_anew(self) -> None:
         self.offset = self.searched = 0
         self.head, self.is_looked_at = b"", False
@@ -216,9 +221,12 @@ class Tail:
         return None
 
     def _read(self, file: _File, now_s: float) -> Piece | None:
-        before = file.offset
+        before, was_empty, modified_ns = file.offset, file.is_empty, file.modified_ns
         if file.is_truncated():
             return self._recover(file, now_s)
+        if was_empty and file.modified_ns != modified_ns:
+            # It may have been filled and truncated more than once since
+            return self._read_first(self._newer_than(modified_ns, file), file, now_s)
         piece = file.read()
         if piece is not None and not os.pread(file.fd, HEAD_BYTES, 0).startswith(file.head):
             # Truncated while we read; the copy, if there is one, has the lines
@@ -235,13 +243,15 @@ class Tail:
         """Begin ``file`` anew, after what its copy holds behind our offset."""
         position = file.position()
         file.start_anew()
-        older = self._copies_of(position)
+        return self._read_first(self._copies_of(position, file), file, now_s)
+
+    def _read_first(self, older: list[_File], file: _File, now_s: float) -> Piece | None:
         index = self._files.index(file)
         self._files[index:index] = older
-        for copy in older:
-            if (piece := self._read(copy, now_s)) is not None:
+        for one in (*older, file):
+            if (piece := self._read(one, now_s)) is not None:
                 return piece
-        return self._read(file, now_s)
+        return None
 
     # Which files there are
 
@@ -263,7 +273,7 @@ class Tail:
         if self._before:
             self._resume(new)
         elif self._files:
-            self._files += self._newer_than(self._files[-1].modified_ns, {new.key})
+            self._files += self._newer_than(self._files[-1].modified_ns, new)
             self._add(new)
         else:
             if self._at_end:
@@ -301,12 +311,15 @@ class Tail:
 
     def _between(self, last: FilePosition, new: _File) -> list[_File]:
         """Return what is to be read before ``new``, whose offset is set."""
-        if new.fits(last) and new.begins_like(last) and new.size >= last.offset:
-            new.offset = last.offset
-            return []
-        copies = self._copies_of(last) if new.fits(last) else []
-        self.lost_count += not copies and not any(file.fits(last) for file in self._files)
-        return copies or self._newer_than(last.modified_ns, {new.key})
+        if not new.fits(last):
+            self.lost_count += not any(file.fits(last) for file in self._files)
+            return self._newer_than(last.modified_ns, new)
+        if not new.begins_like(last) or new.size < last.offset:
+            return self._copies_of(last, new)
+        new.offset = last.offset
+        if not last.head_bytes and new.modified_ns != last.modified_ns:
+            return self._newer_than(last.modified_ns, new)
+        return []
 
     def _find(self, position: FilePosition) -> _File | None:
         """Return the file of ``position`` under whatever name it has in its folder now."""
@@ -317,28 +330,39 @@ class Tail:
             os.close(file.fd)
         return None
 
-    def _copies_of(self, position: FilePosition) -> list[_File]:
+    def _copies_of(self, position: FilePosition, current: _File) -> list[_File]:
         """Return the copy of a file that was truncated, behind what was read, and newer files."""
         copy: _File | None = None
         for file in self._unknown():
-            fits = file.size >= position.offset > 0 and file.begins_like(position)
+            fits = position.head_bytes and file.size >= position.offset
+            fits = fits and file.begins_like(position)
             if fits and (copy is None or file.modified_ns > copy.modified_ns):
                 copy, file = file, copy  # noqa: PLW2901 - the one that is not kept is closed
             if file is not None:
                 os.close(file.fd)
         if copy is None:
-            return []
+            self.lost_count += position.offset > 0
+            return self._newer_than(position.modified_ns, current)
         copy.offset = position.offset
-        return [copy, *self._newer_than(copy.modified_ns, {copy.key})]
+        return [copy, *self._newer_than(copy.modified_ns, current, besides=copy.key)]
 
-    def _newer_than(self, modified_ns: int, besides: set[Key]) -> list[_File]:
-        """Return rotated files that were written after that moment and that we never had."""
+    def _newer_than(
+        self, modified_ns: int, current: _File, *, besides: Key | None = None
+    ) -> list[_File]:
+        """Return rotated files that were written after that moment and that we never had.
+
+        A copy of ``current`` that waits for its truncation is none of them.
+        """
         found = []
         for file in self._unknown():
-            if file.modified_ns >= modified_ns and file.key not in besides:
+            if file.modified_ns >= modified_ns and file.key not in {current.key, besides}:
                 found.append(file)
             else:
                 os.close(file.fd)
+        head = os.pread(current.fd, HEAD_BYTES, 0)
+        for file in [one for one in found if _is_same_start(one.head, head)]:
+            os.close(file.fd)
+            found.remove(file)
         return sorted(found, key=lambda file: (file.modified_ns, -_generation(file.path)))
 
     def _unknown(self) -> Iterator[_File]:
@@ -406,6 +430,10 @@ def _opened(path: str, *, is_named: bool = False) -> _File | None:
     except OSError:
         os.close(fd)
         raise
+
+
+def _is_same_start(one: bytes, other: bytes) -> bool:
+    return bool(one and other) and (one.startswith(other) or other.startswith(one))
 
 
 def _digest(head: bytes) -> str:
