@@ -272,11 +272,8 @@ def names_of(certificate: Certificate) -> Names:
 
     What cannot be read says nothing: such names are left out, like those of other kinds.
     """
-    try:
-        parsed = certificate.parsed()
-        units = parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-    except UNREADABLE:
-        return Names()
+    parsed = certificate.parsed()
+    units = parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
     found = _alternative_names(parsed)
     return Names(
         dns=tuple(printable(one.value) for one in found if isinstance(one, x509.DNSName)),

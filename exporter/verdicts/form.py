@@ -29,13 +29,13 @@ def _fault(certificate: x509.Certificate) -> str | None:
         extensions = certificate.extensions
     except UNREADABLE:
         return None  # OpenSSL's own answer stands
+    has_subject = bool(list(certificate.subject))
     for extension in extensions:
         match extension.value:
             # RFC 5280, 4.2.1.9: must be critical in a CA certificate; X509_V_ERR 89
             case x509.BasicConstraints(ca=True) if not extension.critical:
                 return "basic constraints of a CA are not marked critical"
             # RFC 5280, 4.2.1.6; X509_V_ERR 88
-            case x509.SubjectAlternativeName() if not extension.critical:
-                if not list(certificate.subject):
-                    return "the subject is empty and the alternative name is not critical"
+            case x509.SubjectAlternativeName() if not (extension.critical or has_subject):
+                return "the subject is empty and the alternative name is not critical"
     return None

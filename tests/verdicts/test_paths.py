@@ -59,6 +59,14 @@ def test_a_hostile_crowd_of_lookalikes_is_given_up_on() -> None:
     assert path(make_leaf(parent, "x.test"), crowd, [ROOT]) is None
 
 
+def test_a_crowd_of_one_name_with_other_keys_is_given_up_on() -> None:
+    leaf = make_leaf(MIDDLE, "x.test")
+    crowd = [make_ca("middle", issuer=ROOT) for _ in range(60)]
+
+    assert path(leaf, [*crowd[:10], MIDDLE], [ROOT]) == ["x.test", "middle", "root"]
+    assert path(leaf, [*crowd, MIDDLE], [ROOT]) is None
+
+
 def test_an_ed25519_issuer_is_told_from_another_one() -> None:
     issuer = make_ca("ed", key=new_key("Ed25519"))
     child = certificate_of(make_leaf(issuer, "x"))
@@ -76,10 +84,11 @@ def test_names_differ_neither_by_case_nor_by_spaces() -> None:
 
 def test_authorities_hold_each_certificate_once_and_forget_it() -> None:
     root, middle = certificate_of(ROOT), certificate_of(MIDDLE)
-    known = Authorities([root, middle, root])
+    namesake = certificate_of(make_ca("root"))
+    known = Authorities([root, middle, root, namesake])
 
-    known.discard(middle)
-    known.discard(middle)
+    for gone in (middle, middle, namesake):
+        known.discard(gone)
 
     assert (len(known), [*known]) == (1, [root])
     assert root in known
