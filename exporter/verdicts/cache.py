@@ -20,7 +20,7 @@ _KNOWN_LIMIT = 4_000
 class Judge:
     """Judges each (chain, trust store, name) once while nothing about it can change.
 
-    Holds at most ``limit`` verdicts (about 1 KB each); the one not asked for longest goes first.
+    Holds at most ``limit`` verdicts (about 0.5 KB each); the one not asked for longest goes first.
 
     Attributes:
         hit_count: Verdicts that were remembered; ``miss_count``: those that were made.
