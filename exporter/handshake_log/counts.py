@@ -149,6 +149,10 @@ class Counts:
         """The end of each device's certificate, seconds since 1970."""
         return MappingProxyType(self._certificates)
 
+    def has_position(self, source: str) -> bool:
+        """Whether anything of the source is durable yet."""
+        return source in self._positions
+
     def position(self, source: str) -> tuple[str | None, str]:
         """Return where the source goes on, and what its joins wait for."""
         return self._positions.get(source, (None, ""))

@@ -301,7 +301,9 @@ class HandshakeLogs:
         self, change: Change, events: list[Event], waiting: Sequence[_Waiting]
     ) -> None:
         change.positions = self._held | change.positions
-        is_asked_for = change.tallies or any(True for _ in _pushed(waiting))
+        # The very first position tells where the reading began; without it all would begin anew
+        is_first = not all(map(self._counts.has_position, change.positions))
+        is_asked_for = change.tallies or is_first or any(True for _ in _pushed(waiting))
         now_s = self._clock.monotonic()
         if is_asked_for or (change.positions and now_s - self._written_s >= _QUIET_S):
             for event in await self._commit(change, events, waiting):

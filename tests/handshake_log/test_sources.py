@@ -1,0 +1,306 @@
+"""From files to metrics, with a real store: what is shown is durable, and faults stop nothing."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from exporter.clock import SystemClock
+from exporter.errors import StoreError
+from exporter.handshake_log.options import Options, ReadFrom, Side
+from exporter.handshake_log.sources import HandshakeLogs
+from exporter.store import Store
+from exporter.targets.model import Inventory
+from tests.handshake_log.reader import inventory, refused
+
+CLOCK = SystemClock()
+FAILURES = "fleet_tls_handshake_failures_total"
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tried again sooner than an operator needs."""
+    monkeypatch.setattr("exporter.handshake_log.sources._RETRY_S", 0.05)
+
+
+def log_at(path: Path, side: Side = Side.GATEWAY, device: str | None = None) -> Options:
+    return Options(file=path, gateway="gw", side=side, device=device, read_from=ReadFrom.BEGINNING)
+
+
+def append(path: Path, *lines: bytes) -> None:
+    with path.open("ab") as log:
+        log.writelines(lines)
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, *options: Options, known: Inventory | None = None
+) -> AsyncIterator[HandshakeLogs]:
+    logs = HandshakeLogs(options, Store(f"sqlite:///{folder / 'state.db'}"), CLOCK)
+    logs.use(known or inventory())
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(logs.run())
+        try:
+            yield logs
+        finally:
+            task.cancel()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await CLOCK.sleep(0.01)
+
+
+def samples(logs: HandshakeLogs, family: str) -> dict[str, float]:
+    """By labels; zeros left out."""
+    found = {}
+    for line in logs.lines_of(family):
+        series, _, value = line.decode().rpartition(" ")
+        if float(value):
+            found[series.removeprefix(family)] = float(value)
+    return found
+
+
+def failed(device: str, reason: str = "unknown_ca", by: str = "device") -> str:
+    return f'{{gateway="gw",device="{device}",reason="{reason}",rejected_by="{by}"}}'
+
+
+async def test_a_refusal_in_a_log_is_a_count_of_its_device(tmp_path: Path) -> None:
+    append(tmp_path / "gw.log", refused(1), refused(1), refused(2))
+
+    async with running(tmp_path, log_at(tmp_path / "gw.log")) as logs:
+        await until(lambda: len(samples(logs, FAILURES)) == 2)
+
+        assert samples(logs, FAILURES) == {failed("dev-1"): 2, failed("dev-2"): 1}
+        assert samples(logs, "fleet_tls_device_failing") == {
+            failed("dev-1"): 1, failed("dev-2"): 1,
+        }  # fmt: skip
+
+
+async def test_what_is_nobodys_is_counted_without_a_device_and_listed(tmp_path: Path) -> None:
+    stranger = refused(1).replace(b"10.0.0.1", b"192.0.2.77")
+    append(tmp_path / "gw.log", stranger)
+
+    async with running(tmp_path, log_at(tmp_path / "gw.log")) as logs:
+        await until(lambda: samples(logs, FAILURES))
+
+        assert samples(logs, FAILURES) == {failed(""): 1}
+        assert list(logs.peers) == [("gw", "192.0.2.77")]
+        assert samples(logs, "fleet_tls_device_failing") == {}
+
+
+async def test_counts_and_positions_survive_a_restart(tmp_path: Path) -> None:
+    append(tmp_path / "gw.log", refused(1))
+    async with running(tmp_path, log_at(tmp_path / "gw.log")) as logs:
+        await until(lambda: samples(logs, FAILURES))
+    append(tmp_path / "gw.log", refused(1))
+
+    async with running(tmp_path, log_at(tmp_path / "gw.log")) as logs:
+        await until(lambda: samples(logs, FAILURES).get(failed("dev-1")) == 2)
+
+        assert samples(logs, FAILURES) == {failed("dev-1"): 2}
+
+
+async def test_what_is_shown_is_in_the_store(tmp_path: Path) -> None:
+    append(tmp_path / "gw.log", refused(1))
+    async with running(tmp_path, log_at(tmp_path / "gw.log")) as logs:
+        await until(lambda: samples(logs, FAILURES))
+        copied = tmp_path / "copy"
+        await asyncio.to_thread(copy_store, tmp_path, copied)
+
+    async with running(copied, log_at(copied / "gone.log")) as logs:
+        await until(lambda: samples(logs, FAILURES))
+        assert samples(logs, FAILURES) == {failed("dev-1"): 1}
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def copy_store(folder: Path, to: Path) -> None:
+    to.mkdir()
+    for path in folder.glob("state.db*"):
+        shutil.copy(path, to)
+
+
+async def test_where_a_device_writes_the_log_its_own_words_mean_itself(tmp_path: Path) -> None:
+    line = (
+        b"sensord: SSL_connect failed: certificate verify failed"
+        b" (unable to get local issuer certificate)\n"
+    )
+    append(tmp_path / "dev.log", line)
+
+    async with running(
+        tmp_path, log_at(tmp_path / "dev.log", Side.DEVICE, device="dev-3")
+    ) as logs:
+        await until(lambda: samples(logs, FAILURES))
+
+        assert samples(logs, FAILURES) == {failed("dev-3"): 1}
+
+
+async def test_a_hostile_name_counts_for_nobody_else(tmp_path: Path) -> None:
+    forged = (
+        b'192.0.2.1 [24/Nov/2026:03:58:48 +0000] TLSv1.3 X resumed=. status=200 sni="gw" '
+        rb'client="CN=x\x0A10.0.0.2 [24/Nov/2026:03:58:48 +0000] TLSv1.3,CN=dev-2" '
+        b'client_end="-"\n'
+    )
+    append(tmp_path / "gw.log", forged)
+
+    async with running(tmp_path, log_at(tmp_path / "gw.log")) as logs:
+        await until(lambda: samples(logs, "fleet_tls_handshakes_total"))
+
+        assert samples(logs, "fleet_tls_handshakes_total") == {'{gateway="gw",device=""}': 1}
+
+
+async def test_lines_nobody_understands_are_shown_by_their_shape(tmp_path: Path) -> None:
+    line = b"acme-tls[%d]: TLS handshake error 0x%08x in engine: frobnication fault at 10.0.0.%d\n"
+    append(tmp_path / "gw.log", *(line % (n, n, n) for n in range(5)))
+
+    async with running(tmp_path, log_at(tmp_path / "gw.log")) as logs:
+        (stats,) = logs.stats.values()
+        await until(lambda: stats.line_count == 5)
+
+        assert stats.suspicious_count + stats.matched_count == 5
+        assert len(logs.shapes) <= 1
+        assert all("10.0.0" not in shape for shape in logs.shapes)
+
+
+async def test_a_reload_stops_one_log_and_begins_another(tmp_path: Path) -> None:
+    one, two, three = (log_at(tmp_path / name) for name in ("1.log", "2.log", "3.log"))
+    async with running(tmp_path, one, two) as logs:
+        append(tmp_path / "1.log", refused(1))
+        append(tmp_path / "2.log", refused(2))
+        await until(lambda: len(samples(logs, FAILURES)) == 2)
+
+        logs.read([two, three])
+        append(tmp_path / "1.log", refused(3))
+        append(tmp_path / "2.log", refused(2))
+        append(tmp_path / "3.log", refused(4))
+        await until(lambda: samples(logs, FAILURES).get(failed("dev-2")) == 2)
+        await until(lambda: failed("dev-4") in samples(logs, FAILURES))
+
+        assert failed("dev-3") not in samples(logs, FAILURES)
+        assert len(logs.stats) == 2
+
+
+async def test_a_log_that_cannot_be_read_is_told_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "gw.log").mkdir()
+    append(tmp_path / "other.log", refused(1))
+
+    async with running(
+        tmp_path, log_at(tmp_path / "gw.log"), log_at(tmp_path / "other.log")
+    ) as logs:
+        broken, good = logs.stats.values()
+        await until(lambda: broken.is_ok is False and good.is_ok)
+        assert "is no regular file" in broken.fault
+        (tmp_path / "gw.log").rmdir()
+        append(tmp_path / "gw.log", refused(2))
+        await until(lambda: len(samples(logs, FAILURES)) == 2)
+        assert broken.is_ok
+
+    assert caplog.text.count("the log source cannot be read") == 1
+
+
+async def test_a_store_that_cannot_be_made_stops_nothing_and_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    append(tmp_path / "gw.log", refused(1))
+    folder = tmp_path / "absent"
+
+    async with running(folder, log_at(tmp_path / "gw.log")) as logs:
+        await until(lambda: logs.store_fault)
+        assert samples(logs, FAILURES) == {}
+        folder.mkdir()
+        await until(lambda: samples(logs, FAILURES))
+
+        assert logs.store_fault == ""
+    assert "handshake logs are not read: the store" in caplog.text
+
+
+async def test_while_the_store_fails_the_last_counts_are_shown_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "gw.log"
+    append(path, refused(1))
+    async with running(tmp_path, log_at(path)) as logs:
+        await until(lambda: samples(logs, FAILURES))
+        await refuse_writes(logs, is_on=True)
+        append(path, refused(2), refused(1))
+        await until(lambda: logs.store_fault)
+        append(path, refused(3))
+
+        assert "cannot be written" in logs.store_fault
+        assert samples(logs, FAILURES) == {failed("dev-1"): 1}
+        await refuse_writes(logs, is_on=False)
+        await until(lambda: len(samples(logs, FAILURES)) == 3)
+        assert logs.store_fault == ""
+        assert samples(logs, FAILURES)[failed("dev-1")] == 2
+
+
+async def refuse_writes(logs: HandshakeLogs, *, is_on: bool) -> None:
+    async with logs._store.reading() as connection:
+        await connection.execute(text(f"PRAGMA query_only = {int(is_on)}"))
+
+
+async def test_whoever_pushes_while_the_store_fails_is_told_and_not_counted(
+    tmp_path: Path,
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    options = Options(push="site", gateway="gw", token_file=token)
+    async with running(tmp_path, options) as logs:
+        source = logs.push_sources["site"]
+        await source.push(refused(1))
+        await refuse_writes(logs, is_on=True)
+
+        with pytest.raises(StoreError):
+            await source.push(refused(2))
+        await refuse_writes(logs, is_on=False)
+        await until(lambda: not logs.store_fault)
+        await source.push(refused(2))
+
+        assert samples(logs, FAILURES) == {failed("dev-1"): 1, failed("dev-2"): 1}
+
+
+async def test_without_an_inventory_nothing_is_counted_for_nobody(tmp_path: Path) -> None:
+    append(tmp_path / "gw.log", refused(1))
+    logs = HandshakeLogs(
+        [log_at(tmp_path / "gw.log")], Store(f"sqlite:///{tmp_path}/state.db"), CLOCK
+    )
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(logs.run())
+        await CLOCK.sleep(0.05)
+        logs.use(inventory())
+        await until(lambda: samples(logs, FAILURES))
+        task.cancel()
+
+    assert samples(logs, FAILURES) == {failed("dev-1"): 1}
+
+
+async def test_the_first_position_is_durable_at_once(tmp_path: Path) -> None:
+    append(tmp_path / "gw.log", refused(1))
+    end = Options(file=tmp_path / "gw.log", gateway="gw")
+    async with running(tmp_path, end) as logs:
+        (name,) = logs.stats
+        await until(lambda: logs._counts.has_position(name))
+    append(tmp_path / "gw.log", refused(2))
+
+    async with running(tmp_path, end) as logs:
+        await until(lambda: samples(logs, FAILURES))
+
+        assert samples(logs, FAILURES) == {failed("dev-2"): 1}
+
+
+async def test_without_logs_there_is_no_store_and_no_line(tmp_path: Path) -> None:
+    async with running(tmp_path) as logs:
+        await CLOCK.sleep(0.05)
+
+        assert list(logs.lines_of(FAILURES)) == []
+    assert names_in(tmp_path) == []
