@@ -131,6 +131,8 @@ async def _body(request: web.Request) -> bytes:
                 parts.append(chunk)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body did not come in {_BODY_S:.0f} s\n") from None
+    except web.RequestPayloadError as exc:
+        raise web.HTTPBadRequest(text="the body is not what its header says\n") from exc
     return b"".join(parts)
 
 
