@@ -11,7 +11,7 @@ from exporter.clock import SystemClock
 from tests.handshake_log.reader import ROTATIONS, Writer, counted, positions, start_reader
 
 CLOCK = SystemClock()
-SEEDS = range(100 if os.environ.get("FLEET_TLS_CAMPAIGN") else 1)
+SEEDS = range(20 if os.environ.get("FLEET_TLS_CAMPAIGN") else 1)
 KILLS = 5  # of each seed
 
 
