@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config import load
 from tests.daemons import Daemon, is_listening, wait_until
+from tests.pki import make_ca
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 def commands() -> list[str]:
@@ -31,6 +33,7 @@ BROKEN = 'make demo ARGS="--break unknown-ca"'
 LOOK = "curl -s http://127.0.0.1:9883/metrics | grep device_accepts_gateway"
 
 
+@pytest.mark.slow
 def test_the_demo_shows_whether_each_device_accepts_its_gateway(tmp_path: Path) -> None:
     # one after the other: the README's commands have one port
     for start, accepted in ((HEALTHY, "1"), (BROKEN, "0")):
@@ -47,3 +50,22 @@ def test_the_demo_shows_whether_each_device_accepts_its_gateway(tmp_path: Path) 
         assert len(samples) == 18
         assert {line.rsplit(" ", 1)[1] for line in samples} == {accepted}
         assert ("BROKEN" in demo.text()) is (start == BROKEN)
+
+
+def test_the_configuration_shown_is_one_that_can_be_used(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    ours = next(block for block in blocks if block.startswith("trust_stores:"))
+    (tmp_path / "anchors").mkdir()
+    (tmp_path / "anchors" / "fw-4.2.pem").write_bytes(make_ca().pem)
+    (tmp_path / "config.yml").write_text(ours)
+
+    config = load(tmp_path / "config.yml")
+
+    assert [target.name for target in config.static_targets] == ["gw-1", "dev-01"]
+
+
+def test_every_page_that_is_linked_is_there() -> None:
+    pages = re.findall(r"\]\(([a-zA-Z/-]+\.md)\)", README)
+
+    assert len(pages) > 8
+    assert [page for page in pages if not (ROOT / page).exists()] == []
