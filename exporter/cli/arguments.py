@@ -36,8 +36,6 @@ class DurationType(click.ParamType[float]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the seconds; more than nothing and at most an hour."""
-        if isinstance(value, float):
-            return value
         from exporter.durations import parse_duration  # noqa: PLC0415 - help stays quick
 
         try:
@@ -58,8 +56,6 @@ class HostPortType(click.ParamType[HostPort]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> HostPort:
         """Return host (no brackets) and port."""
-        if isinstance(value, HostPort):
-            return value
         from exporter.targets.addresses import parse_address  # noqa: PLC0415 - help stays quick
 
         try:
@@ -78,8 +74,6 @@ class StoreType(click.ParamType[StoreFile]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> StoreFile:
         """Return name and path; a path that holds ``=`` needs a name before it, or a ``/``."""
-        if isinstance(value, StoreFile):
-            return value
         name, equals, path = str(value).partition("=")
         if not equals or "/" in name:
             return StoreFile(name=UNNAMED_STORE, path=Path(str(value)))
@@ -97,8 +91,6 @@ class MomentType(click.ParamType[datetime]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
         """Return the moment, aware, UTC; without an offset it was meant as UTC."""
-        if isinstance(value, datetime):
-            return value
         try:
             moment = datetime.fromisoformat(str(value))
             aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
