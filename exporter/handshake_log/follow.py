@@ -28,6 +28,7 @@ class _Polled:
     segments: tuple[Segment, ...]
     newest_ns: int
     is_behind: bool
+    fault: str
 
 
 class FileSource:
@@ -58,7 +59,7 @@ class FileSource:
             # Once there is a position, what has none came later
             at_end=resume is None and self.options.read_from is ReadFrom.END,
         )
-        last = resume
+        last, fault = resume, ""
         loop = asyncio.get_running_loop()
         # Not the loop's own threads: a network file system that hangs would take them all
         with ThreadPoolExecutor(1, "log-file") as thread:
@@ -67,8 +68,8 @@ class FileSource:
                     polled = await loop.run_in_executor(
                         thread, reading.poll, self._clock.monotonic()
                     )
-                    if polled.data or polled.position != last:
-                        last = polled.position
+                    if polled.data or (polled.position, polled.fault) != (last, fault):
+                        last, fault = polled.position, polled.fault
                         yield self._batch(polled)
                     if not polled.is_behind:
                         await self._clock.sleep(POLL_S)
@@ -84,6 +85,7 @@ class FileSource:
             read_at=self._clock.now(),
             newest_at=datetime.fromtimestamp(newest_ns / 1e9, tz=UTC) if newest_ns else None,
             is_behind=polled.is_behind,
+            fault=polled.fault,
         )
 
 
@@ -151,7 +153,15 @@ class _Reading:
             segments=tuple(segments),
             newest_ns=max((piece.modified_ns for _, piece in pieces), default=0),
             is_behind=is_behind,
+            fault=self._fault(),
         )
+
+    def _fault(self) -> str:
+        """Say that there is nothing to read, which no count would tell from a quiet log."""
+        if all(tail.is_missing for tail in self._tails.values()):
+            what = "no file matches" if self._is_pattern else "there is no file"
+            return f"{what} {self._path}; it is read as soon as there is one"
+        return ""
 
 
 def _is_rotated(name: str, names: Collection[str]) -> bool:

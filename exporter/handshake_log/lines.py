@@ -72,7 +72,10 @@ _OF_TALLY: Mapping[str, Callable[[Key, Tally], Lines]] = {
     f"{_P}device_failing": _failing,
     f"{_P}handshake_last_success_timestamp_seconds": _success,
 }
+STORE_OK = f"{_P}exporter_store_ok"
+_SOURCE_OK = f"{_P}exporter_log_source_ok"
 _OF_SOURCE: Mapping[str, Callable[[SourceStats, float], float]] = {
+    _SOURCE_OK: lambda stats, _: int(stats.is_ok is True),
     f"{_P}exporter_log_lines_read_total": lambda stats, _: stats.line_count,
     f"{_P}exporter_log_lines_matched_total": lambda stats, _: stats.matched_count,
     f"{_P}exporter_log_lines_cut_total": lambda stats, _: stats.cut_count,
@@ -203,4 +206,5 @@ def source_lines(family: str, stats: Mapping[str, SourceStats], now_s: float) ->
     return [
         f'{family}{{source="{label_value(name)}"}} {value(one, now_s)}\n'.encode()
         for name, one in stats.items()
+        if family != _SOURCE_OK or one.is_ok is not None
     ]

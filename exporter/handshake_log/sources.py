@@ -15,7 +15,7 @@ from exporter.handshake_log.counts import Change, Counts, Event, UnknownPeer, wr
 from exporter.handshake_log.follow import FileSource
 from exporter.handshake_log.identity import Identity
 from exporter.handshake_log.journal import JournalSource
-from exporter.handshake_log.lines import HandshakeLines, source_lines
+from exporter.handshake_log.lines import STORE_OK, HandshakeLines, source_lines
 from exporter.handshake_log.options import Options
 from exporter.handshake_log.push import PushSource
 from exporter.handshake_log.source import Batch, Source
@@ -128,6 +128,8 @@ class HandshakeLogs:
         """Return the sample lines of one family; what is durable, and nothing else."""
         if not self._sources:
             return ()
+        if family == STORE_OK:
+            return [f"{STORE_OK} {int(not self.store_fault)}\n".encode()]
         of_source = source_lines(family, self._stats, self._clock.monotonic())
         return of_source or self._lines.lines_of(family)
 
@@ -240,7 +242,11 @@ class HandshakeLogs:
     async def _take(self, source: Source, attributor: Attributor, batch: Batch) -> None:
         """Return once ``batch`` is durable."""
         stats = self._stats.get(source.name) or SourceStats()
-        stats.is_ok, stats.fault = True, ""
+        if batch.fault and batch.fault != stats.fault:
+            log.warning(
+                "the log source has nothing to read: source=%s %s", source.name, batch.fault
+            )
+        stats.is_ok, stats.fault = not batch.fault, batch.fault
         if batch.data and stats.waiting_since_s is None:
             stats.waiting_since_s = self._clock.monotonic()
         if len(batch.data) > _SHORT_BYTES:

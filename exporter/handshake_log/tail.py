@@ -207,6 +207,11 @@ class Tail:
         """Where reading has come to, oldest file first."""
         return [file.position() for file in self._files] or self._before
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no file to read from."""
+        return not self._files
+
     def poll(self, now_s: float) -> Piece | None:
         """Return the next whole lines, of older files first; None: there is nothing new.
 

@@ -208,6 +208,24 @@ async def test_a_log_that_cannot_be_read_is_told_and_tried_again(
     assert caplog.text.count("the log source cannot be read") == 1
 
 
+async def test_a_log_that_is_not_there_is_not_taken_for_a_quiet_one(tmp_path: Path) -> None:
+    source_ok = "fleet_tls_exporter_log_source_ok"
+    path = tmp_path / "gw.log"
+
+    async with running(tmp_path, log_at(path)) as logs:
+        (stats,) = logs.stats.values()
+        assert list(logs.lines_of(source_ok)) == []
+        await until(lambda: stats.is_ok is False)
+        assert f"there is no file {path}" in stats.fault
+        assert list(logs.lines_of(source_ok)) == [
+            f'{source_ok}{{source="file:{path}"}} 0\n'.encode()
+        ]
+        append(path, refused(1))
+        await until(lambda: samples(logs, FAILURES))
+
+        assert samples(logs, source_ok) == {f'{{source="file:{path}"}}': 1}
+
+
 async def test_a_store_that_cannot_be_made_stops_nothing_and_is_tried_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -217,6 +235,9 @@ async def test_a_store_that_cannot_be_made_stops_nothing_and_is_tried_again(
     async with running(folder, log_at(tmp_path / "gw.log")) as logs:
         await until(lambda: logs.store_fault)
         assert samples(logs, FAILURES) == {}
+        assert list(logs.lines_of("fleet_tls_exporter_store_ok")) == [
+            b"fleet_tls_exporter_store_ok 0\n"
+        ]
         folder.mkdir()
         await until(lambda: samples(logs, FAILURES))
 

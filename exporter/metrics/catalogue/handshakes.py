@@ -8,6 +8,20 @@ _metric = partial(Metric, filler=Filler.HANDSHAKE_LOG)
 
 _READING = (
     _metric(
+        name=f"{PREFIX}exporter_store_ok",
+        kind=Kind.GAUGE,
+        help="1: counts can be written to the durable store; 0: no handshake log is read.",
+        examples=(("no log is read", "fleet_tls_exporter_store_ok == 0"),),
+    ),
+    _metric(
+        name=f"{PREFIX}exporter_log_source_ok",
+        kind=Kind.GAUGE,
+        labels=("source",),
+        help="1: the handshake log could be read last time; 0: it could not, or is not there.",
+        notes="`/api/v1/handshakes` says why. Absent until the first reading.",
+        examples=(("a log is not read", "fleet_tls_exporter_log_source_ok == 0"),),
+    ),
+    _metric(
         name=f"{PREFIX}exporter_log_lines_read_total",
         kind=Kind.COUNTER,
         labels=("source",),
