@@ -161,3 +161,21 @@ class HandshakeRecord:
     client_not_after: datetime | None = None
     names: tuple[str, ...] = ()
     server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustReport:
+    """What one device said it trusts.
+
+    Attributes:
+        device: Name from the inventory.
+        anchors: SHA-256 of each anchor's DER, lower-case hex. Empty means "trusts nothing",
+            not "did not say": for that there is no report.
+        reported_at: The device's own moment of writing; may be wrong by its clock.
+        received_at: When the platform, or we, received it, as far as that is told.
+    """
+
+    device: str
+    anchors: frozenset[str]
+    reported_at: datetime
+    received_at: datetime

@@ -13,16 +13,21 @@ LEVELS: tuple[frozenset[str], ...] = (
     # vocabulary: what every part speaks in
     frozenset({
         "exporter.anchors", "exporter.certificates", "exporter.clock", "exporter.durations",
-        "exporter.errors", "exporter.labels", "exporter.observations", "exporter.store",
+        "exporter.errors", "exporter.gateway.api", "exporter.gateway.messages",
+        "exporter.labels", "exporter.observations", "exporter.store",
         "exporter.targets.model", "exporter.text_files", "exporter.urls",
         "exporter.verdicts.model", "exporter.wording", "exporter.yaml_text",
     }),
     # the parts of the data path; fleet says by a protocol what it wants of a judge
     frozenset({
-        "exporter.fleet", "exporter.handshake_log", "exporter.probe", "exporter.targets",
-        "exporter.verdicts",
+        "exporter.fleet", "exporter.gateway", "exporter.handshake_log", "exporter.probe",
+        "exporter.targets", "exporter.trust_store", "exporter.verdicts", "exporter.webhook",
     }),
-    frozenset({"exporter.metrics", "exporter.report"}),
+    # what is shown of them and decided from them; the agent stands in front of a terminator
+    frozenset({
+        "exporter.gateway.agent", "exporter.metrics", "exporter.remediation", "exporter.report",
+        "exporter.rotation", "exporter.trust_map",
+    }),
     # what can be set stands beside the part it is for; config composes it
     frozenset({"exporter.web.options"}),
     frozenset({"exporter.bundled", "exporter.config", "exporter.demo", "exporter.web"}),

@@ -1,0 +1,170 @@
+"""What any management API can be asked, whatever platform is behind it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from exporter.errors import ExporterError
+from exporter.gateway.messages import (
+    ConfirmRequest,
+    Csr,
+    CsrRequest,
+    DeviceTrustStore,
+    GatewayCertificates,
+    Operation,
+    Recovery,
+    RecoveryRequest,
+    Rehearsal,
+    RehearseRequest,
+    RollbackRequest,
+    RotateRequest,
+    Settings,
+    SettingsRequest,
+    TrustStoreUpdate,
+    TrustStoreUpdateRequest,
+    ValidateRequest,
+    Validation,
+)
+
+
+class GatewayReason(StrEnum):
+    """Why a management API did not do as asked."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    """409: still running, or a lower operation number."""
+    PRECONDITION_FAILED = "precondition_failed"
+    """412: something else is served than ``If-Match`` says."""
+    REFUSED = "refused"
+    """Any other 4xx: the request as it is will never be carried out."""
+    RATE_LIMITED = "rate_limited"
+    FAILED = "failed"
+    """5xx."""
+    NONSENSE = "nonsense"
+    """An answer that is not what the API's document says."""
+
+
+class GatewayError(ExporterError):
+    """A management API did not do as asked.
+
+    Attributes:
+        retryable: The same call may succeed unchanged.
+        is_outcome_unknown: The request may have been carried out all the same (timeout, reset,
+            5xx): look before anything is sent again.
+        retry_after_s: How long it asked to be left alone; None: it did not.
+        code: The platform's own word for it; empty when it gave none.
+    """
+
+    def __init__(
+        self,
+        reason: GatewayReason,
+        detail: str,
+        *,
+        retryable: bool,
+        is_outcome_unknown: bool = False,
+        retry_after_s: float | None = None,
+        code: str = "",
+    ) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.retryable = retryable
+        self.is_outcome_unknown = is_outcome_unknown
+        self.retry_after_s = retry_after_s
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """What keeps a change from being made twice, late, or on something else than was looked at.
+
+    Attributes:
+        idempotency_key: Same key, same answer, done once.
+        serving: Fingerprint that must be served at that moment (``If-Match``); None: any.
+        operation_number: Of the lease; a lower one than the last is refused. None: no lease.
+    """
+
+    idempotency_key: str
+    serving: str | None = None
+    operation_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustStatus:
+    """All pages of ``truststore/status`` together.
+
+    Attributes:
+        is_unchanged: The platform says that it is what it was (``304``): the devices are those
+            that were told before.
+        total: The platform's own count of devices, ``complete`` its count of updated ones.
+    """
+
+    devices: tuple[DeviceTrustStore, ...]
+    total: int
+    complete: int
+    is_unchanged: bool = False
+
+
+class ManagementApi(Protocol):
+    """One management API: one gateway and the devices behind it.
+
+    Every call raises GatewayError and nothing else.
+
+    Attributes:
+        name: As in the configuration.
+        clock_offset_s: Our clock minus the API's, by its latest ``Date`` header (a second at
+            best); None: it has not answered yet.
+    """
+
+    name: str
+    clock_offset_s: float | None
+
+    async def certificates(self) -> GatewayCertificates:
+        """Return what is served, and which versions there are."""
+        ...
+
+    async def rollback(self, request: RollbackRequest, fence: Fence) -> Operation:
+        """Serve an earlier version; returns after the platform's own proof."""
+        ...
+
+    async def rotate(self, request: RotateRequest, fence: Fence) -> Operation:
+        """Serve a new chain; returns after the platform's own proof."""
+        ...
+
+    async def confirm(self, request: ConfirmRequest, fence: Fence) -> None:
+        """End the dead-man's wait of an operation."""
+        ...
+
+    async def validate(self, request: ValidateRequest) -> Validation:
+        """Ask whether a device would accept a chain; changes nothing."""
+        ...
+
+    async def csr(self, request: CsrRequest, fence: Fence) -> Csr:
+        """Have a key made on the gateway, and return the request for its certificate."""
+        ...
+
+    async def rehearse(self, request: RehearseRequest, fence: Fence) -> Rehearsal:
+        """Serve a version or a candidate on the second port for a while."""
+        ...
+
+    async def update_trust_store(
+        self, request: TrustStoreUpdateRequest, fence: Fence
+    ) -> TrustStoreUpdate:
+        """Have an anchor added to or removed from devices; ``trust_status`` tells when it is."""
+        ...
+
+    async def trust_status(self) -> TrustStatus:
+        """Return what each device said it trusts."""
+        ...
+
+    async def recover(self, request: RecoveryRequest, fence: Fence) -> Recovery:
+        """Have devices updated over their fallback channel."""
+        ...
+
+    async def configure(self, request: SettingsRequest, fence: Fence) -> Settings:
+        """Change the gateway's settings; returns those in force."""
+        ...
