@@ -1,0 +1,1 @@
+"""The gateway agent: the management API served in front of a real TLS terminator."""
