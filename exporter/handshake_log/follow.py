@@ -10,15 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from exporter.clock import Clock
+from exporter.handshake_log.log_file import FilePosition, Piece
 from exporter.handshake_log.options import Options, ReadFrom
+from exporter.handshake_log.siblings import KnownFile, is_rotated_name
 from exporter.handshake_log.source import Batch, Segment
-from exporter.handshake_log.tail import FilePosition, Piece, Tail, is_rotated_name
+from exporter.handshake_log.tail import Tail
 
 POLL_S = 0.25
 _MATCH_EVERY = 4  # polls
 _BATCH_BYTES = 8 << 20
 MAX_FILES = 1000
 _PACKED = (".gz", ".xz", ".zst", ".bz2", ".lz4", ".zip")
+
+_Kept = tuple[list[FilePosition], list[KnownFile]]
+"""What a ``Tail`` goes on with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,7 @@ class FileSource:
         """
         reading = _Reading(
             self._path,
-            _positions_in(resume),
+            _kept_in(resume),
             is_pattern=self._is_pattern,
             # Once there is a position, what has none came later
             at_end=resume is None and self.options.read_from is ReadFrom.END,
@@ -95,7 +100,7 @@ class _Reading:
     def __init__(
         self,
         path: Path,
-        positions: dict[str, list[FilePosition]],
+        kept: dict[str, _Kept],
         *,
         is_pattern: bool,
         at_end: bool,
@@ -104,8 +109,10 @@ class _Reading:
         self._is_pattern = is_pattern
         self._tails: dict[str, Tail] = {}
         self._polls = 0
-        for name in {str(path)} if not is_pattern else set(positions):
-            self._tails[name] = Tail(Path(name), positions.get(name, []), at_end=at_end)
+        self._is_full = False
+        for name in {str(path)} if not is_pattern else set(kept):
+            files, known = kept.get(name, ([], []))
+            self._tails[name] = Tail(Path(name), files, at_end=at_end, known=known)
         self._at_end = at_end
 
     def poll(self, now_s: float) -> _Polled:
@@ -123,9 +130,9 @@ class _Reading:
             except OSError as exc:
                 fault = exc
             is_behind = room <= 0
-        if fault is not None and not pieces:
+        if fault is not None and not pieces and not self._is_pattern:
             raise fault
-        return self._polled(pieces, is_behind=is_behind)
+        return self._polled(pieces, is_behind=is_behind, fault=fault)
 
     def close(self) -> None:
         for tail in self._tails.values():
@@ -134,30 +141,40 @@ class _Reading:
     def _match(self) -> None:
         found = set(glob.glob(str(self._path)))  # noqa: PTH207 - the pattern may be absolute
         for name in sorted(found - self._tails.keys()):
-            if len(self._tails) < MAX_FILES and not _is_rotated(name, found):
-                self._tails[name] = Tail(Path(name), [], at_end=self._at_end)
+            if _is_rotated(name, found) or Path(name).is_dir():
+                continue
+            if len(self._tails) >= MAX_FILES:
+                self._is_full = True
+                break
+            self._tails[name] = Tail(Path(name), [], at_end=self._at_end)
         self._at_end = False
 
-    def _polled(self, pieces: list[tuple[str, Piece]], *, is_behind: bool) -> _Polled:
+    def _polled(
+        self, pieces: list[tuple[str, Piece]], *, is_behind: bool, fault: OSError | None
+    ) -> _Polled:
         segments, end = [], 0
         for name, piece in pieces:
             end += len(piece.data)
             segments.append(Segment(stream=name, end=end))
-        files = {
-            name: [asdict(position) for position in tail.positions]
-            for name, tail in self._tails.items()
+        position = {
+            "files": {
+                name: [asdict(one) for one in tail.positions] for name, tail in self._tails.items()
+            },
+            "known": {name: tail.known for name, tail in self._tails.items() if tail.known},
         }
         return _Polled(
             data=b"".join(piece.data for _, piece in pieces),
-            position=json.dumps({"files": files}),
+            position=json.dumps(position),
             segments=tuple(segments),
             newest_ns=max((piece.modified_ns for _, piece in pieces), default=0),
             is_behind=is_behind,
-            fault=self._fault(),
+            fault=self._gap() if fault is None else str(fault),
         )
 
-    def _fault(self) -> str:
+    def _gap(self) -> str:
         """Say that there is nothing to read, which no count would tell from a quiet log."""
+        if self._is_full:
+            return f"more than {MAX_FILES} files match {self._path}; the others are not read"
         if all(tail.is_missing for tail in self._tails.values()):
             what = "no file matches" if self._is_pattern else "there is no file"
             return f"{what} {self._path}; it is read as soon as there is one"
@@ -174,6 +191,13 @@ def _is_rotated(name: str, names: Collection[str]) -> bool:
     )
 
 
-def _positions_in(resume: str | None) -> dict[str, list[FilePosition]]:
-    files = json.loads(resume)["files"] if resume else {}
-    return {name: [FilePosition(**one) for one in positions] for name, positions in files.items()}
+def _kept_in(resume: str | None) -> dict[str, _Kept]:
+    position = json.loads(resume) if resume else {"files": {}}
+    known = position.get("known", {})
+    return {
+        name: (
+            [FilePosition(**one) for one in files],
+            [(device, inode, head) for device, inode, head in known.get(name, ())],
+        )
+        for name, files in position["files"].items()
+    }

@@ -243,9 +243,7 @@ class HandshakeLogs:
         """Return once ``batch`` is durable."""
         stats = self._stats.get(source.name) or SourceStats()
         if batch.fault and batch.fault != stats.fault:
-            log.warning(
-                "the log source has nothing to read: source=%s %s", source.name, batch.fault
-            )
+            log.warning("the log source is not whole: source=%s %s", source.name, batch.fault)
         stats.is_ok, stats.fault = not batch.fault, batch.fault
         if batch.data and stats.waiting_since_s is None:
             stats.waiting_since_s = self._clock.monotonic()

@@ -13,17 +13,12 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.handshake_log.classify import MAX_LINE_BYTES
 from exporter.handshake_log.follow import POLL_S, FileSource
+from exporter.handshake_log.log_file import READ_BYTES, FilePosition
 from exporter.handshake_log.options import Options, ReadFrom
 from exporter.handshake_log.scan import Scanner
+from exporter.handshake_log.siblings import KnownFile, is_rotated_name
 from exporter.handshake_log.source import Batch
-from exporter.handshake_log.tail import (
-    LINGER_S,
-    PARTIAL_S,
-    READ_BYTES,
-    FilePosition,
-    Tail,
-    is_rotated_name,
-)
+from exporter.handshake_log.tail import LINGER_S, PARTIAL_S, Tail
 from tests.fake_clock import FakeClock
 
 
@@ -36,6 +31,7 @@ class Followed:
         self.now_s = 100.0
         self.tail = Tail(path, [], at_end=at_end)
         self.saved: list[FilePosition] = []
+        self.known: list[KnownFile] = []
 
     def write(self, text: str, path: Path | None = None) -> None:
         with (path or self.path).open("a") as log:
@@ -47,13 +43,13 @@ class Followed:
         found = b""
         while (piece := self.tail.poll(self.now_s)) is not None:
             found += piece.data
-        self.saved = self.tail.positions
+        self.saved, self.known = self.tail.positions, self.tail.known
         return found.decode()
 
     def restart(self) -> None:
         """Go on at what was durable; nothing else is known of before."""
         self.tail.close()
-        self.tail = Tail(self.path, self.saved, at_end=False)
+        self.tail = Tail(self.path, self.saved, at_end=False, known=self.known)
 
     def beside(self, name: str) -> Path:
         return self.path.with_name(name)
@@ -295,6 +291,67 @@ def test_a_file_that_was_empty_when_it_was_filled_and_truncated_is_not_missed(
     assert log.read() == "b\nc\n"
 
 
+def test_what_was_rotated_before_the_first_look_is_the_past_whatever_its_moment(
+    log: Followed,
+) -> None:
+    log.write("the past\n", log.beside("gw.log.1"))
+    log.write("")
+    touch(log.path, log.beside("gw.log.1"), seconds=-1)
+    assert log.read() == ""
+
+    log.write("a\n")
+    assert log.read() == "a\n"
+
+
+def touch(path: Path, like: Path, *, seconds: int) -> None:
+    """Let ``path`` look as if it was written that much later than ``like``."""
+    moment_ns = like.stat().st_mtime_ns + seconds * 10**9
+    os.utime(path, ns=(moment_ns, moment_ns))
+
+
+def test_a_file_that_was_let_go_is_not_read_again_after_a_restart(log: Followed) -> None:
+    log.write("a\n")
+    log.read()
+    log.path.rename(log.beside("gw.log.1"))
+    log.write("b\n")
+    log.read()
+    log.read(LINGER_S)
+    log.read(LINGER_S)
+    touch(log.beside("gw.log.1"), log.path, seconds=1)
+
+    log.restart()
+    shift(log)
+    log.write("c\n")
+
+    assert log.read() == "c\n"
+
+
+def test_a_copy_that_has_only_been_begun_is_not_taken_for_a_file_of_its_own(
+    log: Followed,
+) -> None:
+    log.write("")
+    log.read()
+    log.write("a\n")
+    log.write("", log.beside("gw.log.1"))
+    assert log.read() == "a\n"
+
+    log.write("a\n", log.beside("gw.log.1"))
+    assert log.read() == ""
+
+
+def test_a_link_to_a_dated_file_does_not_make_that_file_its_own_past(tmp_path: Path) -> None:
+    log = Followed(tmp_path / "gw.log")
+    log.path.symlink_to("gw.log-20261124")
+    log.write("a\n")
+    assert log.read() == "a\n"
+    log.write("b\n")
+    log.write("c\n", tmp_path / "gw.log-20261125")
+    log.path.unlink()
+    log.path.symlink_to("gw.log-20261125")
+
+    assert log.read() == "b\nc\n"
+
+
 def test_a_truncation_without_a_copy_goes_on_with_what_is_there(log: Followed) -> None:
     log.write("a\nb\n")
     log.read()
@@ -525,3 +582,80 @@ async def test_a_file_that_cannot_be_read_is_an_error_with_its_name(tmp_path: Pa
     async with source_of(tmp_path / "gw.log") as (batches, _):
         with pytest.raises(OSError, match=r"gw\.log is no regular file"):
             await anext(batches)
+
+
+async def test_a_file_of_a_pattern_that_cannot_be_read_is_told_beside_what_the_others_say(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(tmp_path / "b.log")
+    append(tmp_path / "a.log", "a\n")
+    async with source_of(tmp_path / "*.log") as (batches, clock):
+        first = await next_batch(batches, clock)
+        (tmp_path / "b.log").unlink()
+        append(tmp_path / "b.log", "b\n")
+        second = await next_batch(batches, clock)
+
+    assert first.data == b"a\n"
+    assert "b.log is no regular file" in first.fault
+    assert (second.data, second.fault) == (b"b\n", "")
+
+
+async def test_a_pattern_says_so_when_none_of_its_files_can_be_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.log")
+    async with source_of(tmp_path / "*.log") as (batches, clock):
+        first = await next_batch(batches, clock)
+
+    assert "a.log is no regular file" in first.fault
+
+
+async def test_a_folder_that_a_pattern_matches_is_no_log(tmp_path: Path) -> None:
+    (tmp_path / "old.log").mkdir()
+    append(tmp_path / "a.log", "a\n")
+    async with source_of(tmp_path / "*.log") as (batches, clock):
+        first = await next_batch(batches, clock)
+
+    assert (first.data, first.fault) == (b"a\n", "")
+
+
+async def test_a_pattern_that_matches_too_many_files_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.handshake_log.follow.MAX_FILES", 1)
+    append(tmp_path / "a.log", "a\n")
+    append(tmp_path / "b.log", "b\n")
+    async with source_of(tmp_path / "*.log") as (batches, clock):
+        first = await next_batch(batches, clock)
+
+    assert first.data == b"a\n"
+    assert "more than 1 files match" in first.fault
+
+
+async def test_the_rest_of_a_renamed_file_comes_although_the_new_one_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "gw.log"
+    append(path, "a\n")
+    async with source_of(path) as (batches, clock):
+        await next_batch(batches, clock)
+        append(path, "b\n")
+        path.rename(tmp_path / "gw.log.1")
+        os.mkfifo(path)
+        rest = await next_batch(batches, clock)
+
+    assert rest.data == b"b\n"
+    assert "is no regular file" in rest.fault
+
+
+async def test_the_files_a_source_knows_stay_known_over_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "gw.log"
+    append(tmp_path / "gw.log.1", "the past\n")
+    append(path, "")
+    touch(path, tmp_path / "gw.log.1", seconds=-1)
+    async with source_of(path) as (batches, clock):
+        first = await next_batch(batches, clock)
+    append(path, "a\n")
+
+    async with source_of(path, first.position) as (batches, clock):
+        second = await next_batch(batches, clock)
+
+    assert (first.data, second.data) == (b"", b"a\n")
