@@ -14,7 +14,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({
         "exporter.anchors", "exporter.certificates", "exporter.clock", "exporter.durations",
         "exporter.errors", "exporter.gateway.api", "exporter.gateway.messages",
-        "exporter.labels", "exporter.observations", "exporter.store",
+        "exporter.labels", "exporter.modes", "exporter.observations", "exporter.store",
         "exporter.targets.model", "exporter.text_files", "exporter.urls",
         "exporter.verdicts.model", "exporter.wording", "exporter.yaml_text",
     }),
@@ -43,7 +43,9 @@ PURE = (
     "exporter.handshake_log.formats", "exporter.handshake_log.words", "exporter.targets.entries",
     "exporter.targets.merge", "exporter.probe.pace",
     "exporter.web.negotiate", "exporter.web.drop_in", "exporter.web.reach",
-    "exporter.cli.plain_words", "exporter.cli.paste",
+    "exporter.cli.plain_words", "exporter.cli.paste", "exporter.remediation.decide",
+    "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
+    "exporter.remediation.sentences",
 )  # fmt: skip
 IMPURE = {"asyncio", "socket", "logging", "time", "aiohttp", "uvloop", "exporter.clock"}
 

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 from exporter.anchors import TrustStore
 from exporter.config.sections import (
     ManagementApi,
-    Remediation,
     Rotation,
     TrustStoreSection,
     Webhook,
@@ -19,6 +18,7 @@ from exporter.config.sections import (
 from exporter.handshake_log.options import Options as HandshakeLogOptions
 from exporter.metrics.options import Options as MetricsOptions
 from exporter.probe.options import Options as ProbeOptions
+from exporter.remediation.options import Options as RemediationOptions
 from exporter.targets.entries import Known
 from exporter.targets.model import Target
 from exporter.targets.options import DeviceClass
@@ -90,8 +90,8 @@ class Config(BaseModel):
     webhook: Webhook = Field(
         Webhook(), description="Who may post alerts; read and checked, not used yet."
     )
-    remediation: Remediation = Field(
-        Remediation(), description="Guarded rollback; read and checked, not used yet."
+    remediation: RemediationOptions = Field(
+        RemediationOptions(), description="Guarded rollback; read and checked, not used yet."
     )
     rotation: Rotation = Field(
         Rotation(), description="Phased rotation; read and checked, not used yet."

@@ -1,13 +1,13 @@
 """The sections of the configuration that have no part of their own to stand beside yet."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from exporter.anchors import Profile, WeakCrypto
 from exporter.durations import Duration
+from exporter.modes import Mode, ModeField
 from exporter.targets.addresses import parse_network
 from exporter.targets.options import Name
 from exporter.urls import http_url
@@ -61,32 +61,6 @@ class Webhook(BaseModel):
     users: Users = Field({}, description="`NAME: bcrypt hash`, for basic authentication.")
     networks: tuple[Annotated[str, AfterValidator(parse_network)], ...] = Field(
         (), description="IP addresses or networks that alerts may come from; none given: all."
-    )
-
-
-class Mode(StrEnum):
-    """What automation may do."""
-
-    DISABLED = "disabled"
-    DRY_RUN = "dry_run"
-    ACT = "act"
-
-
-def _off_is_disabled(value: object) -> object:
-    # An unquoted off is False to YAML 1.1; whoever writes it means it
-    return Mode.DISABLED if value is False or value == "off" else value
-
-
-ModeField = Annotated[Mode, BeforeValidator(_off_is_disabled)]
-
-
-class Remediation(BaseModel):
-    """Guarded rollback."""
-
-    model_config = _STRICT
-
-    mode: ModeField = Field(
-        Mode.DRY_RUN, description="`dry_run` decides and only says so; `off` means `disabled`."
     )
 
 

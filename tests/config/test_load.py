@@ -10,9 +10,9 @@ from exporter import yaml_text
 from exporter.config import Config, check, load
 from exporter.config.draft import draft_of
 from exporter.config.load import MAX_BYTES
-from exporter.config.sections import Mode
 from exporter.errors import ConfigError
 from exporter.handshake_log.options import Side
+from exporter.modes import Mode
 from exporter.targets.model import Role
 from exporter.web.options import ListenAddress
 from tests.pki import make_ca, make_leaf

@@ -1,0 +1,68 @@
+"""A decision in one sentence, for the one who is woken; pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from exporter.durations import format_duration
+from exporter.remediation.model import Answer, Evidence, Forecast, Outcome, Refusal
+
+_DONE = {
+    Outcome.WOULD_ROLLBACK: "would roll back",
+    Outcome.AWAITING_APPROVAL: "a person must approve",
+    Outcome.ROLLBACK: "rolling back",
+}
+
+
+def sentence_of(
+    evidence: Evidence,
+    outcome: Outcome,
+    refusals: Mapping[Refusal, str],
+    *,
+    forecast: Forecast,
+    witnesses: Sequence[str],
+) -> str:
+    """Return what is seen and what is done about it."""
+    seen = _seen(evidence, witnesses)
+    if outcome is Outcome.REFUSED:
+        why = "; ".join(f"{said} ({refusal})" for refusal, said in refusals.items())
+        return f"{seen}. Not rolled back: {why or 'it is not known what to go back to'}."
+    return f"{seen}; {_chance(evidence, forecast)}: {_DONE[outcome]}."
+
+
+def _seen(evidence: Evidence, witnesses: Sequence[str]) -> str:
+    gateway, total = evidence.gateway, len(evidence.devices)
+    if not witnesses:
+        return f"None of {total} devices is known to refuse {gateway}"
+    told = [one for one in evidence.devices if one.device in set(witnesses)]
+    reason = Counter(one.failing for one in told).most_common(1)[0][0]
+    since = min(one.failed_at for one in told if one.failed_at is not None)
+    text = f"{len(told)} of {total} devices refuse {gateway} ({reason}) since {since:%H:%M}"
+    return text + _after_change(evidence, since)
+
+
+def _after_change(evidence: Evidence, since: datetime) -> str:
+    changed_at = evidence.change.changed_at if evidence.change else None
+    if changed_at is None or since < changed_at:
+        return ""
+    number = evidence.versions.current if evidence.versions else None
+    what = f"version {number}" if number is not None else "the change"
+    # To the minute where it is minutes; nobody needs the milliseconds
+    passed = since - changed_at
+    step = timedelta(minutes=1) if passed >= timedelta(minutes=1) else timedelta(seconds=1)
+    rounded = passed // step * step
+    return f", {format_duration(rounded.total_seconds())} after {what}"
+
+
+def _chance(evidence: Evidence, forecast: Forecast) -> str:
+    previous = evidence.versions.previous if evidence.versions else None
+    accepting = sum(one.accepts_previous.answer is Answer.YES for one in evidence.devices)
+    text = f"gain {len(forecast.gain)}, loss {len(forecast.loss)}"
+    if forecast.unknown:
+        text += f", unknown {len(forecast.unknown)}"
+    if previous is None:
+        return text
+    return (
+        f"version {previous.number} (until {previous.not_after:%Y-%m-%d}) would be accepted by"
+        f" {accepting}: {text}"
+    )
