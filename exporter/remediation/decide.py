@@ -168,13 +168,9 @@ def _mode_disabled(case: _Case) -> str:
 
 
 def _kill_switch(case: _Case) -> str:
-    match case.evidence.is_killed:
-        case None:
-            return "it is not known whether the kill switch is on"
-        case True:
-            return "the kill switch is on"
-        case False:
-            return ""
+    if case.evidence.is_killed is None:
+        return "it is not known whether the kill switch is on"
+    return "the kill switch is on" if case.evidence.is_killed else ""
 
 
 def _gateway_held(case: _Case) -> str:

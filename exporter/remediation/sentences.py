@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from exporter.durations import format_duration
-from exporter.remediation.model import Answer, Evidence, Forecast, Outcome, Refusal
+from exporter.remediation.model import (
+    Answer,
+    Evidence,
+    Forecast,
+    Outcome,
+    PreviousVersion,
+    Refusal,
+)
 
 _DONE = {
     Outcome.WOULD_ROLLBACK: "would roll back",
@@ -24,10 +31,11 @@ def sentence_of(
 ) -> str:
     """Return what is seen and what is done about it."""
     seen = _seen(evidence, witnesses)
-    if outcome is Outcome.REFUSED:
+    previous = evidence.versions.previous if evidence.versions else None
+    if outcome is Outcome.REFUSED or previous is None:
         why = "; ".join(f"{said} ({refusal})" for refusal, said in refusals.items())
         return f"{seen}. Not rolled back: {why or 'it is not known what to go back to'}."
-    return f"{seen}; {_chance(evidence, forecast)}: {_DONE[outcome]}."
+    return f"{seen}; {_chance(evidence, forecast, previous)}: {_DONE[outcome]}."
 
 
 def _seen(evidence: Evidence, witnesses: Sequence[str]) -> str:
@@ -54,14 +62,11 @@ def _after_change(evidence: Evidence, since: datetime) -> str:
     return f", {format_duration(rounded.total_seconds())} after {what}"
 
 
-def _chance(evidence: Evidence, forecast: Forecast) -> str:
-    previous = evidence.versions.previous if evidence.versions else None
+def _chance(evidence: Evidence, forecast: Forecast, previous: PreviousVersion) -> str:
     accepting = sum(one.accepts_previous.answer is Answer.YES for one in evidence.devices)
     text = f"gain {len(forecast.gain)}, loss {len(forecast.loss)}"
     if forecast.unknown:
         text += f", unknown {len(forecast.unknown)}"
-    if previous is None:
-        return text
     return (
         f"version {previous.number} (until {previous.not_after:%Y-%m-%d}) would be accepted by"
         f" {accepting}: {text}"

@@ -17,7 +17,8 @@ def test_defaults_are_filled_in_and_durations_written_as_in_prometheus(tmp_path:
     assert shown["probe"]["interval"] == "1m30s"
     assert shown["probe"]["timeout"] == "5s"
     assert shown["store"] == f"sqlite:///{tmp_path}/state.db"
-    assert shown["remediation"] == {"mode": "dry_run"}
+    assert shown["remediation"]["mode"] == "dry_run"
+    assert shown["remediation"]["hold"] == "1d"
 
 
 def test_of_secrets_only_the_files_names_are_shown(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.errors import StoreError
 from exporter.modes import Mode
 from exporter.observations import Reason, RejectedBy
 from exporter.remediation.codec import decided, from_json, to_json
@@ -582,3 +583,26 @@ def test_a_forecast_names_every_device_once(evidence: Evidence) -> None:
     named = sorted(forecast.gain + forecast.loss + forecast.stay + forecast.unknown)
 
     assert named == sorted(one.device for one in evidence.devices)
+
+
+def test_a_stored_decision_that_cannot_be_read_is_an_error_that_says_where() -> None:
+    with pytest.raises(StoreError, match=r"cannot be read by this version: \d+ faults"):
+        from_json('{"evidence": {}}')
+
+
+def test_the_sentence_counts_seconds_where_it_is_seconds() -> None:
+    early = every(18, failed_at=CHANGED + timedelta(seconds=9))
+
+    assert "9s after version 4" in decide_rollback(early, ACT, now=NOW).sentence
+
+
+def test_the_sentence_says_who_cannot_be_foretold() -> None:
+    evidence = with_devices(*INCIDENT.devices, DeviceEvidence(device="dev-19"))
+
+    assert "gain 14, loss 0, unknown 1" in decide_rollback(evidence, ACT, now=NOW).sentence
+
+
+def test_a_refusal_before_the_change_is_not_dated_after_it() -> None:
+    early = every(18, failed_at=CHANGED - timedelta(minutes=1))
+
+    assert "after version" not in decide_rollback(early, ACT, now=NOW).sentence
