@@ -57,9 +57,10 @@ class GatewayError(ExporterError):
             5xx): look before anything is sent again.
         retry_after_s: How long it asked to be left alone; None: it did not.
         code: The platform's own word for it; empty when it gave none.
+        devices: Those that the platform names as the reason, for example of ``strict``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of one answer, given by name
         self,
         reason: GatewayReason,
         detail: str,
@@ -68,6 +69,7 @@ class GatewayError(ExporterError):
         is_outcome_unknown: bool = False,
         retry_after_s: float | None = None,
         code: str = "",
+        devices: tuple[str, ...] = (),
     ) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
@@ -76,6 +78,7 @@ class GatewayError(ExporterError):
         self.is_outcome_unknown = is_outcome_unknown
         self.retry_after_s = retry_after_s
         self.code = code
+        self.devices = devices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +138,8 @@ class ManagementApi(Protocol):
         """Serve a new chain; returns after the platform's own proof."""
         ...
 
-    async def confirm(self, request: ConfirmRequest, fence: Fence) -> None:
-        """End the dead-man's wait of an operation."""
+    async def confirm(self, request: ConfirmRequest, fence: Fence) -> Operation:
+        """End the dead-man's wait of an operation; returns that operation."""
         ...
 
     async def validate(self, request: ValidateRequest) -> Validation:

@@ -1,7 +1,9 @@
 """The management API's messages, as client and agent read and write them; pure values.
 
 Requests are closed (an unknown key is a mistake that must not be carried out half), answers are
-open (a newer platform may say more). Keys are camelCase on the wire, snake_case here.
+open (a newer platform may say more). Both are strict: what comes over the wire is read with
+``model_validate_json``, where "5" is no number and 1 is no truth. Keys are camelCase on the wire,
+snake_case here.
 """
 
 from enum import StrEnum
@@ -10,12 +12,14 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 _MAX_PEM_CHARS = 256 * 1024
 _MAX_DEVICES = 100_000
@@ -26,14 +30,45 @@ Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 of a certificate's DER, lower-case hex."""
 DeviceId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 """The inventory's name of a device."""
-VersionNumber = Annotated[int, Field(ge=1)]
+VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Rising = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""A number that only rises; as large as every JSON reader can hold."""
+
+
+def _no_number(value: object) -> object:
+    if type(value) is int:  # 1 == True, which is enough for Literal
+        raise ValueError("write true")
+    return value
+
+
+Yes = Annotated[Literal[True], BeforeValidator(_no_number)]
+"""``true``: the caller must say it, and cannot say anything else."""
+
+
+def _exactly_one_of(schema: JsonDict) -> None:
+    """Say in JSON Schema what the validator below says."""
+    schema["oneOf"] = [
+        {
+            "required": [said],
+            "properties": {said: {"not": {"type": "null"}}, silent: {"type": "null"}},
+        }
+        for said, silent in (
+            ("targetVersion", "newCertificate"),
+            ("newCertificate", "targetVersion"),
+        )
+    ]
 
 
 class Request(BaseModel):
     """What is asked; an unknown key is refused."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        alias_generator=to_camel,
+        populate_by_name=True,
     )
 
 
@@ -41,7 +76,12 @@ class Answer(BaseModel):
     """What is answered; further keys are ignored."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+        frozen=True,
+        strict=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        alias_generator=to_camel,
+        populate_by_name=True,
     )
 
 
@@ -68,7 +108,7 @@ class RollbackRequest(Request):
 
     target_version: Literal["previous"] | VersionNumber = "previous"
     scope: Literal["gateway-only"] = "gateway-only"
-    preserve_device_certs: Literal[True] = True
+    preserve_device_certs: Yes = True
 
 
 class RotateRequest(Request):
@@ -85,7 +125,7 @@ class RotateRequest(Request):
 
 
 class Operation(Answer):
-    """Answer of ``rollback`` and ``rotate``; given after proof, not after the reload.
+    """Answer of ``rollback``, ``rotate`` and ``confirm``; given after proof, not after the reload.
 
     Attributes:
         from_version: None where nothing was served before.
@@ -102,7 +142,7 @@ class Operation(Answer):
 
 
 class ConfirmRequest(Request):
-    """``POST /gateway/certificates/confirm``: ends the dead-man's wait."""
+    """``POST /gateway/certificates/confirm``: ends the dead-man's wait of an operation."""
 
     operation_id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -112,7 +152,7 @@ class ValidateRequest(Request):
 
     device_id: DeviceId
     certificate_chain: Pem
-    dry_run: Literal[True]
+    dry_run: Yes
 
 
 class Validation(Answer):
@@ -145,8 +185,10 @@ class RehearseRequest(Request):
     """``POST /gateway/certificates/rehearse``: serve a version on the second port for a while.
 
     Exactly one of the two says what: a version, or a chain for the key of the last ``csr`` or of
-    an existing version. The gateway's own port is not touched.
+    an existing version. The gateway's own port is not touched; the next rehearsal ends this one.
     """
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one_of)
 
     target_version: Literal["previous"] | VersionNumber | None = None
     new_certificate: Pem | None = None
@@ -206,6 +248,7 @@ class CertificateVersion(Answer):
 
     Attributes:
         proven: It was served and shaken hands with. ``previous`` is the last such one.
+        key_usable: Its key is there and is the leaf's; None: not known.
         chain: PEM, leaf first; public. Empty where the platform does not give it.
     """
 
@@ -226,6 +269,7 @@ class GatewayCertificates(Answer):
     Attributes:
         serving: By the agent's own look from outside.
         memory: What the terminator holds; differs from the disk after a runtime commit.
+        last_operation_number: The highest ``Operation-Number`` so far; a lease starts above it.
         activation_number: Rises with every change of what is served.
         pending_confirmation: The operation that still waits for ``confirm``.
     """
@@ -233,8 +277,8 @@ class GatewayCertificates(Answer):
     serving: Serving
     memory: Serving = Serving()
     tickets: Tickets = Tickets()
-    last_operation_number: int = 0
-    activation_number: int = 0
+    last_operation_number: Rising = 0
+    activation_number: Rising = 0
     pending_confirmation: str | None = None
     versions: tuple[CertificateVersion, ...] = ()
 
@@ -368,8 +412,44 @@ class Settings(Answer):
 # Errors
 
 
+class ErrorCode(StrEnum):
+    """The reference API's words for what went wrong; a platform may have more."""
+
+    BAD_REQUEST = "bad_request"
+    IDEMPOTENCY_KEY_REQUIRED = "idempotency_key_required"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    UNKNOWN_DEVICE = "unknown_device"
+    UNKNOWN_VERSION = "unknown_version"
+    UNKNOWN_OPERATION = "unknown_operation"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    IN_PROGRESS = "in_progress"
+    """409: the same call, or another change, is still being carried out."""
+    OPERATION_NUMBER_TOO_LOW = "operation_number_too_low"
+    PRECONDITION_FAILED = "precondition_failed"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    INVALID = "invalid"
+    """422: a body that is not what the document says."""
+    KEY_REUSED = "key_reused"
+    """422: the idempotency key came before, with another body."""
+    REFUSED = "refused"
+    """422: understood and not done, for example by ``strict``; ``devices`` names who objects."""
+    RATE_LIMITED = "rate_limited"
+    INTERNAL = "internal"
+    GATEWAY_FAILED = "gateway_failed"
+    """5xx: the terminator did not do it; the message says what is served now."""
+    UNAVAILABLE = "unavailable"
+
+
 class ErrorDetail(Answer):
-    """What went wrong, in a word for programs and a sentence for people."""
+    """What went wrong, in a word for programs and a sentence for people.
+
+    Attributes:
+        code: One of the reference API's codes, or a platform's own word.
+        devices: Those that are the reason.
+    """
 
     code: str
     message: str
