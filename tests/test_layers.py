@@ -14,7 +14,8 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({
         "exporter.anchors", "exporter.certificates", "exporter.clock", "exporter.durations",
         "exporter.errors", "exporter.gateway.api", "exporter.gateway.messages",
-        "exporter.labels", "exporter.modes", "exporter.observations", "exporter.store",
+        "exporter.journal", "exporter.labels", "exporter.modes", "exporter.observations",
+        "exporter.store",
         "exporter.targets.model", "exporter.text_files", "exporter.urls",
         "exporter.verdicts.model", "exporter.wording", "exporter.yaml_text",
     }),
