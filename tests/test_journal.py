@@ -38,9 +38,9 @@ async def all_of(store: Store) -> list[Entry]:
         return await entries(connection)
 
 
-async def tamper(store: Store, statement: str) -> None:
+async def tamper(store: Store, statement: str, fitting: str = "") -> None:
     async with store.writing() as connection:
-        await connection.execute(text(statement))
+        await connection.execute(text(statement), {"hash": fitting})
 
 
 async def test_entries_come_back_in_order_and_chained(store: Store) -> None:
@@ -110,7 +110,7 @@ async def test_an_entry_made_anew_with_a_fitting_hash_breaks_the_chain_behind_it
     )  # fmt: skip
 
     fitting = forged.expected_hash()
-    await tamper(store, f"UPDATE journal SET body = '{{}}', hash = '{fitting}' WHERE number = 2")
+    await tamper(store, "UPDATE journal SET body = '{}', hash = :hash WHERE number = 2", fitting)
 
     assert list(faults_in(await all_of(store))) == ["entry 3 does not follow entry 2"]
 
