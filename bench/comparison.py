@@ -11,12 +11,13 @@ import argparse
 import re
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Answer:
     """What one exporter said of one endpoint."""
 
     success: str
-    dates: bool
+    dates: str
     said: str
 
 
@@ -60,6 +61,7 @@ def cases() -> tuple[Issued, list[Case]]:
     wrong = issue(Wishes(common_name="other", names=["other.example.test"]), issuer=middle)
     foreign = issue(Wishes(common_name=NAME, names=[NAME]), issuer=other)
     alone = issue(Wishes(common_name=NAME, names=[NAME]))
+    stray = issue(replace(past, common_name="bench former intermediate", is_ca=True), issuer=ca)
     demand = ["-Verify", "1", "-verify_return_error"]
     return ca, [
         Case(name="good", leaf=good, chain=[middle]),
@@ -68,6 +70,7 @@ def cases() -> tuple[Issued, list[Case]]:
         Case(name="signed by a CA that is not trusted", leaf=foreign),
         Case(name="wrong name", leaf=wrong, chain=[middle]),
         Case(name="intermediate not sent", leaf=good),
+        Case(name="good, with an expired stray", leaf=good, chain=[middle, stray]),
         Case(
             name="demands a client certificate, TLS 1.2",
             leaf=good,
@@ -113,16 +116,34 @@ def ask(base: str, port: int, module: str) -> str:
         return str(answer.read().decode())
 
 
+def wait_looked_at(base: str, count: int, within_s: float = 60.0) -> None:
+    """Return when the service has had a look at ``count`` targets.
+
+    Only then does it know the intermediate that one of them leaves out.
+
+    Raises:
+        RuntimeError: the time is over.
+    """
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{base}/metrics", timeout=20) as answer:
+            looked_at = answer.read().count(b"\nfleet_tls_probe_last_attempt_timestamp_seconds{")
+        if looked_at == count:
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"the service has not looked at all {count} targets within {within_s} s")
+
+
 def read(metrics: str) -> Answer:
     """Return the gist of a /probe answer."""
     found = re.search(r"^probe_success (\S+)$", metrics, re.MULTILINE)
-    dates = re.search(r"^probe_ssl_earliest_cert_expiry (\S+)$", metrics, re.MULTILINE)
+    earliest = re.search(r"^probe_ssl_earliest_cert_expiry (\S+)$", metrics, re.MULTILINE)
     reasons = sorted(
         set(re.findall(r'^probe_failure_reason\{.*reason="(\w+)".*\} 1$', metrics, re.MULTILINE))
     )
     return Answer(
         success=found.group(1) if found else "absent",
-        dates=dates is not None and float(dates.group(1)) > 0,
+        dates=_dates(float(earliest.group(1)) if earliest else None),
         said=", ".join(reasons),
     )
 
@@ -174,6 +195,7 @@ def rows() -> Iterable[str]:
         (folder / "ca.pem").write_bytes(ca.pem)
         ports = [serve(stack, folder, case) for case in endpoints]
         ours, theirs = start_exporters(stack, folder, ports)
+        wait_looked_at(ours, len(ports))
         for case, port in zip(endpoints, ports, strict=True):
             own = read(ask(ours, port, "tls"))
             verify = read(ask(theirs, port, "verify"))
@@ -184,8 +206,14 @@ def rows() -> Iterable[str]:
             )
 
 
+def _dates(earliest: float | None) -> str:
+    if earliest is None or earliest < 0:  # -62135596800 is "none" in some versions
+        return "**no dates**"
+    return "dates" if earliest > NOW.timestamp() else "dates, one in the past"
+
+
 def _cell(answer: Answer) -> str:
-    return f"success {answer.success}, {'dates' if answer.dates else '**no dates**'}"
+    return f"success {answer.success}, {answer.dates}"
 
 
 def main() -> None:

@@ -121,13 +121,16 @@ def _syntax_fault(exc: yaml.YAMLError, text: str, name: str) -> Fault:
     problem = getattr(exc, "problem", None) or "it cannot be read"
     context = getattr(exc, "context", None)
     why = f"{problem} ({context})" if context else problem
-    is_at_end = mark.index >= len(text.rstrip())
-    hint = (
-        "the file ends here, is it cut off?"
-        if is_at_end
-        else "text that begins with [ { * & ! % @ or holds ': ' needs quotes"
-    )
+    hint = _hint(text, mark.index)
     return Fault(place=f"{name}:{mark.line + 1}", message=f"this is not YAML: {why}; {hint}")
+
+
+def _hint(text: str, index: int) -> str:
+    if index >= len(text.rstrip()):
+        return "the file ends here, is it cut off?"
+    if text[index] == "\t":
+        return "a tab stands here, YAML indents by spaces only"
+    return "text that begins with [ { * & ! % @ or holds ': ' needs quotes"
 
 
 @dataclass(slots=True)

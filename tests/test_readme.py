@@ -69,3 +69,25 @@ def test_every_page_that_is_linked_is_there() -> None:
 
     assert len(pages) > 8
     assert [page for page in pages if not (ROOT / page).exists()] == []
+
+
+def test_the_comparison_shows_what_was_measured_at_each_endpoint() -> None:
+    page = (ROOT / "docs" / "comparison.md").read_text()
+    program = (ROOT / "bench" / "comparison.py").read_text()
+
+    measured = re.findall(r"^\| ([^|]+) \| success [01], dates", page, re.MULTILINE)
+
+    assert measured == re.findall(r'Case\(\s*name="([^"]+)"', program) != []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    named = set(re.findall(r"`([a-z_/]+(?:/|\.py))`", page.read_text()))
+
+    gone = [
+        name
+        for name in named
+        if not (ROOT / name).exists() and not any((ROOT / "exporter").rglob(name.rstrip("/")))
+    ]
+
+    assert gone == []

@@ -40,7 +40,7 @@ def verify(asked: Asked) -> int:
     body = _read(asked.chain_file)
     chain: Sequence[Certificate] = ()
     try:
-        chain = read_pem(_KEY.sub(b"", body), what=str(asked.chain_file))
+        chain = read_pem(body, what=str(asked.chain_file))
         verdicts = [judge(chain, store, name=asked.server_name or None, at=at) for store in stores]
     except CertificateError as exc:
         verdicts = [_unreadable(store, str(exc), at) for store in stores]
@@ -55,6 +55,7 @@ def _read(path: Path) -> bytes:
     body = (
         sys.stdin.buffer.read(_MAX_BYTES) if str(path) == "-" else read_bounded(path, _MAX_BYTES)
     )
+    body = _KEY.sub(b"", body)
     if b"-----BEGIN " not in body:
         message = "there is no certificate in PEM form (-----BEGIN CERTIFICATE-----) in it"
         raise ConfigError([Fault(place=str(path), message=message)])

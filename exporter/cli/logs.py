@@ -12,6 +12,7 @@ def command() -> None:
 
 @command.command(
     "classify",
+    short_help="What the parser makes of each line.",
     epilog="""\b
 Examples:
   fleet-tls-exporter logs classify /var/log/nginx/error.log
@@ -38,6 +39,7 @@ def classify(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes 
 
 @command.command(
     "doctor",
+    short_help="Which log source cannot show a device's refusal.",
     epilog="""\b
 Example:
   fleet-tls-exporter logs doctor --config /etc/fleet-tls-exporter/config.yml

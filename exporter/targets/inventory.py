@@ -121,12 +121,15 @@ class InventorySources:
 
     def _publish(self) -> None:
         readings = [self._static, *self._file_readings, *(watch.reading for watch in self._urls)]
-        merged, dropped_count = merge(readings)
+        merged, dropped_counts = merge(readings)
         changed = merged != self._inventory
         self._stats = InventoryStats(
-            sources=tuple(reading.stats() for reading in readings),
+            sources=tuple(
+                reading.stats(count)
+                for reading, count in zip(readings, dropped_counts, strict=True)
+            ),
             target_count=len(merged.targets),
-            dropped_count=dropped_count,
+            dropped_count=sum(dropped_counts),
             dropped=merged.dropped,
             change_count=self._stats.change_count + changed,
         )

@@ -1,6 +1,6 @@
 """One inventory of several sources; pure."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from exporter.targets.groups import MAX_DROPPED_KEPT
 from exporter.targets.model import Dropped, Inventory, Role, Target
@@ -8,33 +8,34 @@ from exporter.targets.source import Reading
 from exporter.wording import shown
 
 
-def merge(readings: Iterable[Reading]) -> tuple[Inventory, int]:
-    """Return the inventory, and how many entries were dropped in all.
+def merge(readings: Sequence[Reading]) -> tuple[Inventory, tuple[int, ...]]:
+    """Return the inventory, and how many entries of each reading were dropped in all.
 
     Of several entries with one name the first in the order of ``readings`` stays. Devices whose
     gateway is not there, or is no gateway, are dropped. The inventory keeps the first
     ``MAX_DROPPED_KEPT`` dropped entries.
     """
     taken: dict[str, Target] = {}
+    whose: dict[str, int] = {}
     dropped: list[Dropped] = []
-    dropped_count = 0
-    for reading in readings:
+    counts = [reading.dropped_count for reading in readings]
+    for index, reading in enumerate(readings):
         dropped += reading.dropped
-        dropped_count += reading.dropped_count
         for target in reading.targets:
             first = taken.setdefault(target.name, target)
+            whose.setdefault(target.name, index)
             if first is not target:
-                dropped_count += 1
+                counts[index] += 1
                 dropped.append(_name_taken(target, first))
     targets = {}
     for name, target in taken.items():
         problem = _gateway_problem(target, taken)
         if problem:
-            dropped_count += 1
+            counts[whose[name]] += 1
             dropped.append(Dropped(source=target.source, name=name, message=problem))
         else:
             targets[name] = target
-    return Inventory(targets=targets, dropped=tuple(dropped[:MAX_DROPPED_KEPT])), dropped_count
+    return Inventory(targets=targets, dropped=tuple(dropped[:MAX_DROPPED_KEPT])), tuple(counts)
 
 
 def _name_taken(target: Target, first: Target) -> Dropped:

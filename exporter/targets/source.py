@@ -18,6 +18,9 @@ class SourceStats:
         name: ``static``, a file's path, a pattern that could not be listed, or a URL.
         ok: The latest look worked. Else the entries are the last good ones, if there were any.
         last_success_at: When the entries in use were last known to be current; None: never.
+        entry_count: Its targets in the inventory.
+        dropped_count: Its entries that are not, those dropped in merging (a name that is taken,
+            a gateway that is not there) included.
         problem: Why it is not ok; empty when it is.
     """
 
@@ -41,14 +44,14 @@ class Reading:
     dropped: tuple[Dropped, ...] = ()
     dropped_count: int = 0
 
-    def stats(self) -> SourceStats:
-        """Return how the source is doing."""
+    def stats(self, dropped_count: int) -> SourceStats:
+        """Return how the source is doing when so many of its entries were dropped in all."""
         return SourceStats(
             name=self.name,
             ok=self.ok,
             last_success_at=self.last_success_at,
-            entry_count=len(self.targets),
-            dropped_count=self.dropped_count,
+            entry_count=len(self.targets) - (dropped_count - self.dropped_count),
+            dropped_count=dropped_count,
             problem=self.problem,
         )
 

@@ -109,7 +109,7 @@ async def test_a_certificate_that_cannot_be_parsed_is_not_verified(
     assert found["trust_stores"][0]["reasons"] == ["other"]
 
 
-@pytest.mark.parametrize("body", [b"", b"hello", b"\x00\xff" * 50])
+@pytest.mark.parametrize("body", [b"", b"hello", b"\x00\xff" * 50, LEAF.key_pem])
 async def test_a_file_without_any_certificate_cannot_be_judged(
     body: bytes, tmp_path: Path, anchors: Path
 ) -> None:

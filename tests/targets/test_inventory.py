@@ -131,7 +131,8 @@ async def test_static_comes_first_then_files_then_urls(tmp_path: Path) -> None:
     ]
     stats = fleet.sources.stats
     assert [source.name for source in stats.sources] == ["static", str(tmp_path / "a.json"), url]
-    assert [source.entry_count for source in stats.sources] == [1, 2, 2]
+    assert [source.entry_count for source in stats.sources] == [1, 1, 1]
+    assert [source.dropped_count for source in stats.sources] == [0, 1, 1]
     assert (stats.target_count, stats.dropped_count) == (3, 2)
 
 

@@ -146,7 +146,7 @@ _REST = (
         name=f"{_OWN}inventory_dropped_entries",
         kind=Kind.GAUGE,
         labels=("source",),
-        help="Entries of the source that cannot be used; the log names them.",
+        help="Entries of the source that are not taken over; the log names them.",
     ),
     _metric(
         name=f"{_OWN}verdict_cache_hits_total",
