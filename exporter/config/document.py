@@ -64,6 +64,7 @@ targets:
       device_class: sensor
       holds: [fw-4.1]
       rollout_group: production
+      expiry_warning: 60d
       peers: [10.1.2.0/24]
   files: [targets/*.json]
   http:

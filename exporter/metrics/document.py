@@ -47,6 +47,18 @@ _SECTIONS = (
         "A source that cannot log successes leaves out what it cannot know.",
     ),
     (
+        Filler.REMEDIATION,
+        "Remediation",
+        "From the guarded rollback. The names are settled, since alert rules use them; this\n"
+        "version rolls nothing back yet and shows none of them.",
+    ),
+    (
+        Filler.ROTATION,
+        "Rotation",
+        "From the phased rotation of a CA; `rotation` is its id. The names are settled likewise;\n"
+        "this version rotates nothing yet and shows none of them.",
+    ),
+    (
         Filler.OWN,
         "The exporter itself",
         "Beside these there are the usual `process_*` metrics (CPU, memory, file descriptors,\n"

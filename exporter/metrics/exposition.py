@@ -9,7 +9,7 @@ from typing import Protocol
 
 from exporter.clock import Clock
 from exporter.fleet.fleet import Watcher
-from exporter.metrics.catalogue import CATALOGUE, Filler, Metric
+from exporter.metrics.catalogue import CATALOGUE, HANDING, Filler, Metric
 from exporter.metrics.columns import Family, Handed, Work
 from exporter.metrics.gzipped import Piece, compress, stream
 from exporter.metrics.lines import ANCHORS
@@ -111,9 +111,7 @@ class Exposition:
         self._own = own
         self._rows = Rows()
         self._handed = {
-            name: Handed()
-            for name, metric in CATALOGUE.items()
-            if metric.filler is Filler.HANDSHAKE_LOG
+            name: Handed() for name, metric in CATALOGUE.items() if metric.filler in HANDING
         }
         self._heads: dict[tuple[str, bool], Piece] = {}
         self._compressing = asyncio.Lock()
@@ -222,7 +220,7 @@ class Exposition:
         for name, metric in CATALOGUE.items():
             if metric.filler is Filler.FLEET:
                 yield metric, self._rows.columns[name]
-            elif metric.filler is Filler.HANDSHAKE_LOG:
+            elif metric.filler in HANDING:
                 yield metric, self._handed[name]
 
     def _of_shard(

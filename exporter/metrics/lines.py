@@ -57,6 +57,13 @@ def _contact_interval(name: str, state: TargetState) -> str:
     return f'fleet_tls_device_contact_interval_seconds{{device="{name}"}} {interval_s!r}\n'
 
 
+def _expiry_warning(name: str, state: TargetState) -> str:
+    warning_s = state.target.expiry_warning_s
+    if warning_s is None:
+        return ""
+    return f'fleet_tls_target_expiry_warning_seconds{{target="{name}"}} {warning_s!r}\n'
+
+
 def _accepts(name: str, state: TargetState) -> str:
     told = state.acceptance
     if told is None:
@@ -225,6 +232,7 @@ GROUPS = (
         families=(
             ("fleet_tls_target_info", _target_info),
             ("fleet_tls_device_contact_interval_seconds", _contact_interval),
+            ("fleet_tls_target_expiry_warning_seconds", _expiry_warning),
         ),
     ),
     Group(

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from exporter.durations import format_duration, parse_duration
 from exporter.targets.addresses import parse_address, parse_network
 from exporter.targets.model import Dropped, Role, Target
-from exporter.targets.options import DeviceClass, StaticTarget, parse_name
+from exporter.targets.options import MAX_EXPIRY_WARNING_S, DeviceClass, StaticTarget, parse_name
 from exporter.wording import listed, shown, unknown
 
 SYSTEM_STORE = "system"
@@ -40,7 +41,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What was written about one target, nothing checked."""
+    """What was written about one target, nothing checked; ``expiry_warning`` is a duration."""
 
     name: str
     address: str | None = None
@@ -54,6 +55,7 @@ class Entry:
     gateway: str | None = None
     peers: tuple[str, ...] = ()
     management_api: str | None = None
+    expiry_warning: str = ""
 
 
 def entry_of_static(static: StaticTarget) -> Entry:
@@ -71,6 +73,9 @@ def entry_of_static(static: StaticTarget) -> Entry:
         gateway=static.gateway,
         peers=static.peers,
         management_api=static.management_api,
+        expiry_warning=""
+        if static.expiry_warning is None
+        else format_duration(static.expiry_warning),
     )
 
 
@@ -96,6 +101,7 @@ def entry_of_labels(text: str, labels: Mapping[str, str]) -> Entry:
         gateway=labels.get("gateway") or None,
         peers=_split(labels.get("peers", "")),
         management_api=labels.get("management_api") or None,
+        expiry_warning=labels.get("expiry_warning", ""),
     )
 
 
@@ -118,6 +124,11 @@ def target_of(entry: Entry, known: Known, *, source: str) -> Target | tuple[Prob
             problems.append(Problem(key="address", message=str(exc)))
     peers, peer_problems = _peers(entry.peers)
     problems += peer_problems
+    warning_s: float | None = None
+    try:
+        warning_s = _warning_s(entry.expiry_warning)
+    except ValueError as exc:
+        problems.append(Problem(key="expiry_warning", message=str(exc)))
     if problems:
         return tuple(problems)
     device_class = known.device_classes.get(entry.device_class)
@@ -140,8 +151,19 @@ def target_of(entry: Entry, known: Known, *, source: str) -> Target | tuple[Prob
         peers=peers,
         management_api=entry.management_api,
         contact_interval_s=device_class.contact_interval if device_class else None,
+        expiry_warning_s=warning_s,
         source=source,
     )
+
+
+def _warning_s(text: str) -> float | None:
+    if not text:
+        return None
+    seconds = parse_duration(text)
+    if not 0 < seconds <= MAX_EXPIRY_WARNING_S:
+        longest = format_duration(MAX_EXPIRY_WARNING_S)
+        raise ValueError(f"{text!r} is not possible; more than 0s and at most {longest} are")
+    return seconds
 
 
 def _role_of(entry: Entry) -> Role:

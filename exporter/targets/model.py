@@ -26,6 +26,8 @@ class Target:
         holds: Trust stores this device trusts itself (its class's where it has none of its own).
         peers: Addresses or networks this device connects from, as text.
         contact_interval_s: How often a device is expected to be heard of; None: not known.
+        expiry_warning_s: How long before the end of a certificate of it a warning is due; None:
+            as the alert rules say.
         source: Where it was written, for messages: ``config.yml:12`` or a file or URL. No part
             of what the target is: two that differ only in it are equal.
     """
@@ -44,6 +46,7 @@ class Target:
     peers: tuple[str, ...] = ()
     management_api: str | None = None
     contact_interval_s: float | None = None
+    expiry_warning_s: float | None = None
     source: str = field(default="", compare=False)
 
     @property

@@ -12,6 +12,7 @@ from exporter.wording import shown
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _SUFFIXES = {".json", ".yml", ".yaml"}
+MAX_EXPIRY_WARNING_S = 10 * 31_536_000.0
 
 
 def parse_name(text: str) -> str:
@@ -81,6 +82,13 @@ class StaticTarget(BaseModel):
         (), description="IP addresses or networks that this device connects from."
     )
     management_api: str | None = Field(None, description="A name of `management_apis`.")
+    expiry_warning: Duration | None = Field(
+        None,
+        gt=0,
+        le=MAX_EXPIRY_WARNING_S,
+        description="How long before the end of its certificates this target is worth a warning."
+        " Default: what the alert rules say.",
+    )
 
 
 class HttpSource(BaseModel):

@@ -8,6 +8,8 @@ import yaml
 from exporter.metrics.catalogue import CATALOGUE, Kind, Metric
 from exporter.metrics.catalogue.handshakes import HANDSHAKES
 from exporter.metrics.catalogue.own import OWN
+from exporter.metrics.catalogue.remediation import REMEDIATION
+from exporter.metrics.catalogue.rotation import ROTATION
 from exporter.metrics.catalogue.targets import DETAILS, TARGETS
 from exporter.metrics.document import metrics_page
 
@@ -16,7 +18,8 @@ ALL = list(CATALOGUE.values())
 
 
 def test_no_metric_is_declared_twice() -> None:
-    assert len(CATALOGUE) == len((*OWN, *TARGETS, *HANDSHAKES, *DETAILS))
+    declared = (*OWN, *REMEDIATION, *ROTATION, *TARGETS, *HANDSHAKES, *DETAILS)
+    assert len(CATALOGUE) == len(declared)
     assert len({metric.family for metric in ALL}) == len(ALL)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.fleet import Fleet
 from exporter.labels import label_value
-from exporter.metrics.catalogue import CATALOGUE, Filler
+from exporter.metrics.catalogue import CATALOGUE, HANDING, Filler
 from exporter.metrics.exposition import BUCKETS_S, Exposition
 from exporter.observations import Durations, Reason
 from exporter.targets.model import Role, Target, shard_of
@@ -531,9 +531,9 @@ def _everything(clock: FakeClock) -> Exposition:
     lines = {
         name.removeprefix("fleet_tls_"): [sample_of(name, metric.labels)]
         for name, metric in CATALOGUE.items()
-        if metric.filler is Filler.HANDSHAKE_LOG
+        if metric.filler in HANDING
     }
-    dev = device(contact_interval_s=60.0)
+    dev = device(contact_interval_s=60.0, expiry_warning_s=86_400.0)
     dead = gateway("gw-2")
     fleet, exposition = expose(clock, GW, dev, dead, sources=[Handshakes(**lines)])
     fleet.record(look(GW, clock, durations_s=Durations(resolve=0.1, connect=0.1, handshake=0.1)))

@@ -6,11 +6,12 @@ from exporter.targets.entries import (
     Known,
     dropped,
     entry_of_labels,
+    entry_of_static,
     target_of,
     targets_of_group,
 )
 from exporter.targets.model import Dropped, Role, Target
-from exporter.targets.options import DeviceClass
+from exporter.targets.options import DeviceClass, StaticTarget
 
 KNOWN = Known(
     trust_stores=("fw-4.1", "fw-4.2"),
@@ -23,7 +24,8 @@ KNOWN = Known(
 )
 KEYS = (
     "name", "address", "role", "protocol", "server_name", "trust_stores", "holds",
-    "device_class", "rollout_group", "gateway", "peers", "management_api", "__meta", "job",
+    "device_class", "rollout_group", "gateway", "peers", "management_api", "expiry_warning",
+    "__meta", "job",
 )  # fmt: skip
 
 
@@ -51,6 +53,7 @@ def test_all_labels_are_taken_over() -> None:
         rollout_group="canary",
         peers="10.0.0.7,10.1.0.0/16,",
         management_api="site-a",
+        expiry_warning="60d",
     )
 
     assert target == Target(
@@ -67,6 +70,7 @@ def test_all_labels_are_taken_over() -> None:
         peers=("10.0.0.7", "10.1.0.0/16"),
         management_api="site-a",
         contact_interval_s=3_600.0,
+        expiry_warning_s=60 * 86_400.0,
     )
     assert target.source == "f.json"
 
@@ -120,6 +124,14 @@ def test_an_address_label_stands_for_the_text() -> None:
     assert (target.name, target.address) == ("dev-01", "10.0.0.1:8883")
 
 
+def test_how_early_a_target_wants_its_warning_is_the_same_written_or_discovered() -> None:
+    static = StaticTarget(name="a:1", address="a:1", expiry_warning=129_600.5)
+
+    written = target_of(entry_of_static(static), KNOWN, source="")
+
+    assert written == made("a:1", expiry_warning="1d12h500ms")
+
+
 def test_an_endpoint_without_stores_is_judged_by_the_systems() -> None:
     assert made("a:1").trust_stores == ("system",)
 
@@ -138,6 +150,15 @@ def test_an_endpoint_without_stores_is_judged_by_the_systems() -> None:
         (
             {"device_class": "sensr", "gateway": "g"},
             "device_class: the device class 'sensr' is not known; did you mean 'sensor'?",
+        ),
+        (
+            {"expiry_warning": "soon"},
+            "expiry_warning: 'soon' is not a duration; write it as Prometheus does: 30s, 5m, 1h30m,"
+            " 14d",
+        ),
+        (
+            {"expiry_warning": "0s"},
+            "expiry_warning: '0s' is not possible; more than 0s and at most 3650d are",
         ),
         (
             {"management_api": "zzz"},

@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 
 from exporter.metrics.catalogue.handshakes import HANDSHAKES
-from exporter.metrics.catalogue.model import Filler, Kind, Metric
+from exporter.metrics.catalogue.model import HANDING, Filler, Kind, Metric
 from exporter.metrics.catalogue.own import OWN
+from exporter.metrics.catalogue.remediation import REMEDIATION
+from exporter.metrics.catalogue.rotation import ROTATION
 from exporter.metrics.catalogue.targets import DETAILS, TARGETS
 
-__all__ = ["CATALOGUE", "Filler", "Kind", "Metric"]
+__all__ = ["CATALOGUE", "HANDING", "Filler", "Kind", "Metric"]
 
 CATALOGUE: Mapping[str, Metric] = {
-    metric.name: metric for metric in (*OWN, *TARGETS, *HANDSHAKES, *DETAILS)
+    metric.name: metric
+    for metric in (*OWN, *REMEDIATION, *ROTATION, *TARGETS, *HANDSHAKES, *DETAILS)
 }
 """By name, in the order in which they are exposed. Where the series budget does not suffice,
 the first ones stay."""

@@ -20,7 +20,13 @@ class Filler(StrEnum):
 
     FLEET = "fleet"
     HANDSHAKE_LOG = "handshake_log"
+    REMEDIATION = "remediation"
+    ROTATION = "rotation"
     OWN = "own"
+
+
+HANDING = frozenset(Filler) - {Filler.FLEET, Filler.OWN}
+"""The parts that hand over whole lines, family by family."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,14 @@ _PROBES = (
         ),
     ),
     _metric(
+        name=f"{PREFIX}target_expiry_warning_seconds",
+        kind=Kind.GAUGE,
+        labels=("target",),
+        unit="seconds",
+        help="How long before its end the target wants the warning; absent: as the rules say.",
+        notes="The key or label `expiry_warning` of the inventory. The alert rules go by it.",
+    ),
+    _metric(
         name=f"{PREFIX}probe_success",
         kind=Kind.GAUGE,
         labels=("target",),

@@ -1,0 +1,73 @@
+"""The metrics that the guarded rollback fills."""
+
+from functools import partial
+
+from exporter.metrics.catalogue.model import PREFIX, Filler, Kind, Metric
+
+_metric = partial(Metric, filler=Filler.REMEDIATION)
+_R = f"{PREFIX}remediation_"
+
+REMEDIATION = (
+    _metric(
+        name=f"{_R}mode",
+        kind=Kind.GAUGE,
+        labels=("mode",),
+        help="1 for the mode that is in force, 0 for the others.",
+        notes="`disabled`, `dry_run` and `act`, all three always.",
+    ),
+    _metric(
+        name=f"{_R}rollback_ready",
+        kind=Kind.GAUGE,
+        labels=("gateway",),
+        help="1: the certificate before could be served again at once; 0: it could not.",
+        notes="Absent where it is not known.",
+        examples=(("no way back", "fleet_tls_remediation_rollback_ready == 0"),),
+    ),
+    _metric(
+        name=f"{_R}decisions_total",
+        kind=Kind.COUNTER,
+        labels=("outcome",),
+        help="Decisions about a gateway, by what was decided.",
+        notes="Zeros from the start for each outcome: a counter born at 1 has no increase.",
+        examples=(
+            (
+                "decisions of the last day",
+                "sum by (outcome) (increase(fleet_tls_remediation_decisions_total[1d]))",
+            ),
+        ),
+    ),
+    _metric(
+        name=f"{_R}refusals_total",
+        kind=Kind.COUNTER,
+        labels=("reason",),
+        help="Reasons for which a rollback was refused; a decision may have several.",
+        notes="Zeros from the start for each reason.",
+    ),
+    _metric(
+        name=f"{_R}actions_total",
+        kind=Kind.COUNTER,
+        labels=("outcome",),
+        help="Rollbacks that were begun, by how they ended.",
+        notes="Zeros from the start for each outcome. Only `recovered` is a good end.",
+    ),
+    _metric(
+        name=f"{_R}hold_until_timestamp_seconds",
+        kind=Kind.GAUGE,
+        labels=("gateway",),
+        unit="seconds",
+        help="Until when nothing changes the gateway by itself, unless a person releases it.",
+        examples=(("held now", "fleet_tls_remediation_hold_until_timestamp_seconds > time()"),),
+    ),
+    _metric(
+        name=f"{_R}last_action_timestamp_seconds",
+        kind=Kind.GAUGE,
+        labels=("gateway",),
+        unit="seconds",
+        help="When the gateway was last changed by a rollback.",
+    ),
+    _metric(
+        name=f"{_R}budget_remaining",
+        kind=Kind.GAUGE,
+        help="How many automatic actions are still allowed in the present hour.",
+    ),
+)
