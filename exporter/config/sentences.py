@@ -98,9 +98,11 @@ def _alternatives(context: Mapping[str, Any]) -> str:
 def _out_of_range(kind: str, value: Any, context: Mapping[str, Any]) -> str:
     key, wrong, bound = _RANGES[kind]
     limit = context[key]
-    # Durations are the only floats; all other numbers are whole
-    written = format_duration if isinstance(value, float) else str
-    return f"{written(value)} is {wrong}; {bound} {written(limit)} is allowed"
+    if isinstance(value, int):
+        return f"{value} is {wrong}; {bound} {limit} is allowed"
+    # Durations are the only other numbers; one that may be left out comes as it was written
+    written = format_duration(value) if isinstance(value, float) else value
+    return f"{written} is {wrong}; {bound} {format_duration(limit)} is allowed"
 
 
 def _unknown_key(key: str, allowed: Iterable[str]) -> str:

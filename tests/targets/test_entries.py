@@ -153,8 +153,8 @@ def test_an_endpoint_without_stores_is_judged_by_the_systems() -> None:
         ),
         (
             {"expiry_warning": "soon"},
-            "expiry_warning: 'soon' is not a duration; write it as Prometheus does: 30s, 5m, 1h30m,"
-            " 14d",
+            "expiry_warning: 'soon' is not a duration; write it as Prometheus does: 30s, 5m,"
+            " 1h30m, 14d",
         ),
         (
             {"expiry_warning": "0s"},
