@@ -34,6 +34,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE client_certificate (device TEXT NOT NULL PRIMARY KEY,"
         " not_after DOUBLE PRECISION NOT NULL)",
     ),
+    (
+        # Moments in whole microseconds: what is read again must be equal to what is polled again
+        "CREATE TABLE trust_report (device TEXT NOT NULL PRIMARY KEY, anchor_set TEXT,"
+        " reported_at BIGINT, received_at BIGINT, status TEXT, error TEXT NOT NULL,"
+        " told_at BIGINT)",
+        "CREATE TABLE trust_anchor_set (digest TEXT NOT NULL PRIMARY KEY, anchors TEXT NOT NULL)",
+        "CREATE TABLE trust_wanted (device TEXT NOT NULL PRIMARY KEY, digest TEXT NOT NULL,"
+        " since BIGINT NOT NULL)",
+        "CREATE TABLE trust_certificate (fingerprint TEXT NOT NULL PRIMARY KEY,"
+        " der TEXT NOT NULL)",
+    ),
 )
 
 
