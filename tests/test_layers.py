@@ -24,13 +24,17 @@ LEVELS: tuple[frozenset[str], ...] = (
         "exporter.fleet", "exporter.gateway", "exporter.handshake_log", "exporter.probe",
         "exporter.targets", "exporter.trust_store", "exporter.verdicts", "exporter.webhook",
     }),
+    # what can be set stands beside the part it is for; config composes it
+    frozenset({"exporter.web.options"}),
+    # how HTTP is served, whatever it is that answers
+    frozenset({
+        "exporter.web.auth", "exporter.web.guard", "exporter.web.listener", "exporter.web.tls",
+    }),
     # what is shown of them and decided from them; the agent stands in front of a terminator
     frozenset({
         "exporter.gateway.agent", "exporter.metrics", "exporter.remediation", "exporter.report",
         "exporter.rotation", "exporter.trust_map",
     }),
-    # what can be set stands beside the part it is for; config composes it
-    frozenset({"exporter.web.options"}),
     frozenset({"exporter.bundled", "exporter.config", "exporter.demo", "exporter.web"}),
     frozenset({"exporter.in_force", "exporter.systemd", "exporter.log_output"}),
     frozenset({"exporter.app"}),

@@ -1,9 +1,10 @@
 """A TLS client without a socket: bytes in, bytes out, and what was learned.
 
-The one module of the package that touches pyOpenSSL's private ``_lib``, for five things that the
+The one module of the package that touches pyOpenSSL's private ``_lib``, for six things that the
 public API (26.4; the lock file pins it) does not give:
 
 - the list of key exchange groups (``Context.set_tmp_ecdh`` takes one only);
+- the list of signatures that are offered;
 - errors by number: the public API tells texts, which change between OpenSSL's versions;
 - whether a CertificateRequest came: the certificate callback is asked exactly then;
 - whether a session ticket came (TLS 1.3: the server's consent);
@@ -12,6 +13,7 @@ public API (26.4; the lock file pins it) does not give:
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -39,6 +41,13 @@ _TLS13_SUITES = (
 )
 # Everything that shows a certificate, weak or not: we look and report, others judge.
 _CIPHERS = b"ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
+# What a client that can check one kind of signature only would offer: TLS 1.3's by their names
+# (RFC 8446, 4.2.3), and the suites of TLS 1.2 that need the other kind left out.
+_RSA_SIGNATURES = (
+    b"rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:rsa_pss_pss_sha256"
+    b":rsa_pss_pss_sha384:rsa_pss_pss_sha512:rsa_pkcs1_sha256:rsa_pkcs1_sha384:rsa_pkcs1_sha512"
+)
+_ECDSA_SIGNATURES = b"ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:ecdsa_secp521r1_sha512"
 _SCRATCH_BYTES = 32_768
 _OCSP_STATUS = 1  # TLSEXT_STATUSTYPE_ocsp
 
@@ -50,6 +59,40 @@ class Step(StrEnum):
     WANTS_READ = "wants_read"
     CLOSED = "closed"
     FAILED = "failed"
+
+
+class Version(StrEnum):
+    """A version of TLS, as OpenSSL spells it."""
+
+    TLS12 = "TLSv1.2"
+    TLS13 = "TLSv1.3"
+
+
+class Signatures(StrEnum):
+    """The one kind of signature that a client can check."""
+
+    RSA = "RSA"
+    ECDSA = "ECDSA"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a look is less able than it could be: a server may serve others something else.
+
+    Attributes:
+        version: Speak this one only; None: any.
+        signatures: Offer these only; None: all.
+    """
+
+    version: Version | None = None
+    signatures: Signatures | None = None
+
+
+_OPENSSL_VERSIONS = {Version.TLS12: SSL.TLS1_2_VERSION, Version.TLS13: SSL.TLS1_3_VERSION}
+_OPENSSL_SIGNATURES = {
+    Signatures.RSA: (_RSA_SIGNATURES, b":!aECDSA"),
+    Signatures.ECDSA: (_ECDSA_SIGNATURES, b":!aRSA"),
+}
 
 
 class Credential(Protocol):
@@ -73,7 +116,7 @@ class ClientContext:
         ValueError: with OpenSSL's words, when the credential cannot be used.
     """
 
-    def __init__(self, credential: Credential | None = None) -> None:
+    def __init__(self, credential: Credential | None = None, manner: Manner | None = None) -> None:
         self.holds_certificate = credential is not None
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_verify(SSL.VERIFY_NONE, None)  # every verdict is made elsewhere
@@ -86,6 +129,8 @@ class ClientContext:
         if credential is not None:
             _load(context, credential)
         raw = context._context  # noqa: SLF001 - see the module's docstring
+        if manner is not None:
+            _limit(context, raw, manner)
         if lib.SSL_CTX_set1_curves_list(raw, _GROUPS) != 1:
             raise ValueError(f"the groups {_GROUPS!r} cannot be set: {_drain_errors()}")
         self._was_asked = False
@@ -101,6 +146,18 @@ class ClientContext:
         """Return whether a CertificateRequest came since the last call."""
         was_asked, self._was_asked = self._was_asked, False
         return was_asked
+
+
+def _limit(context: SSL.Context, raw: Any, manner: Manner) -> None:
+    if manner.version is not None:
+        context.set_min_proto_version(_OPENSSL_VERSIONS[manner.version])
+        context.set_max_proto_version(_OPENSSL_VERSIONS[manner.version])
+    if manner.signatures is not None:
+        signatures, left_out = _OPENSSL_SIGNATURES[manner.signatures]
+        # The level stays the last word of the list
+        context.set_cipher_list(_CIPHERS.replace(b":@", left_out + b":@"))
+        if lib.SSL_CTX_set1_sigalgs_list(raw, signatures) != 1:
+            raise ValueError(f"the signatures {signatures!r} cannot be set: {_drain_errors()}")
 
 
 def _load(context: SSL.Context, credential: Credential) -> None:

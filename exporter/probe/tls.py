@@ -25,12 +25,19 @@ class TlsProber:
     Args:
         tools: Clock and certificate cache.
         credentials: Our client certificate for those that ask for one; None: we have none.
+        bare: The settings without ``credentials``; None: the usual ones.
     """
 
-    def __init__(self, tools: Tools, credentials: ClientFiles | None = None) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        credentials: ClientFiles | None = None,
+        *,
+        bare: ClientContext | None = None,
+    ) -> None:
         self._tools = tools
         self._credentials = credentials
-        self._bare_context = ClientContext()
+        self._bare_context = bare or ClientContext()
         self._resolver = Resolver(tools.clock)
         self._staples = StapleCache()
 

@@ -1,0 +1,119 @@
+"""Looks at the terminator from outside: fresh full handshakes over every way there is."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from exporter.certificates import Certificate, CertificateCache, names_of
+from exporter.clock import Clock
+from exporter.gateway.agent.driver import Address
+from exporter.gateway.agent.proof import Seen, Way, fault_of, seen_in
+from exporter.probe.model import Endpoint, Limits, Tools
+from exporter.probe.openssl import ClientContext, Credential, Manner, Signatures, Version
+from exporter.probe.tls import TlsProber
+
+_AT_ONCE = 8
+_BETWEEN_S = 0.2
+_PHASE_S = 3.0
+_MAX_NAMES = 3
+
+_USUAL = Manner()
+_MANNERS = tuple(
+    Manner(version=version, signatures=signatures)
+    for version, signatures in product(Version, (None, *Signatures))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thoroughness:
+    """How much it takes until a chain counts as served.
+
+    Attributes:
+        rounds: Handshakes by each way, to meet each worker of the terminator.
+        within_s: Old and new may both be seen until then.
+        server_names: Sent as SNI; None: the first names of the leaf.
+        without_sni: Come without a server name, too.
+    """
+
+    rounds: int = 3
+    within_s: float = 30.0
+    server_names: tuple[str, ...] | None = None
+    without_sni: bool = True
+
+
+class Looker:
+    """Looks as clients of all kinds would; it never resumes a session.
+
+    Args:
+        credential: Our client certificate, for a terminator that asks for one.
+    """
+
+    def __init__(
+        self, clock: Clock, thoroughness: Thoroughness, credential: Credential | None = None
+    ) -> None:
+        self._clock = clock
+        self._thoroughness = thoroughness
+        tools = Tools(clock=clock, certificates=CertificateCache(limit=1_000))
+        self._limits = Limits(phase_s=_PHASE_S)
+        self._probers = {
+            manner: TlsProber(tools, bare=ClientContext(credential, manner))
+            for manner in (_USUAL, *_MANNERS)
+        }
+
+    async def glance(self, addresses: Sequence[Address], name: str | None) -> list[Seen]:
+        """Return what each address serves to a client that asks for ``name``."""
+        ways = [Way(address=one, server_name=name, manner=_USUAL) for one in addresses]
+        return await self._look(ways)
+
+    async def fault(
+        self, addresses: Sequence[Address], chain: Sequence[Certificate]
+    ) -> str | None:
+        """Return why ``addresses`` do not serve ``chain``; None: it is proved that they do.
+
+        Tries again until it is proved or the time is over.
+        """
+        ways = self._ways(addresses, chain[0])
+        expected = [one.fingerprint_sha256 for one in chain]
+        end = self._clock.monotonic() + self._thoroughness.within_s
+        while True:
+            fault = fault_of(await self._look(ways), expected)
+            for _ in range(self._thoroughness.rounds - 1):
+                if fault is not None:
+                    break
+                fault = fault_of(await self._look(ways), expected)
+            if fault is None or self._clock.monotonic() >= end:
+                return fault
+            await self._clock.sleep(_BETWEEN_S)
+
+    def _ways(self, addresses: Sequence[Address], leaf: Certificate) -> list[Way]:
+        names: list[str | None] = list(self._server_names(leaf))
+        if self._thoroughness.without_sni or not names:
+            names.append(None)
+        return [
+            Way(address=address, server_name=name, manner=manner)
+            for manner, address, name in product(_MANNERS, addresses, names)
+        ]
+
+    def _server_names(self, leaf: Certificate) -> Iterable[str]:
+        if self._thoroughness.server_names is not None:
+            return self._thoroughness.server_names
+        return [name for name in names_of(leaf).dns if "*" not in name][:_MAX_NAMES]
+
+    async def _look(self, ways: Sequence[Way]) -> list[Seen]:
+        free = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(way: Way) -> Seen:
+            endpoint = Endpoint(
+                target=str(way.address),
+                host=way.address.host,
+                port=way.address.port,
+                server_name=way.server_name,
+            )
+            async with free:
+                observation = await self._probers[way.manner](endpoint, self._limits)
+            return seen_in(way, observation)
+
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(look(way)) for way in ways]
+        return [one.result() for one in running]
