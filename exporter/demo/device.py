@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from exporter.clock import Clock
-from exporter.demo import mqtt
 from exporter.demo.authorities import GATEWAY_NAME, Served
-from exporter.demo.listener import Peer, Streams, serve
-from exporter.demo.tls_stream import PeerClosedError, TlsStream
+from exporter.gateway.agent.drivers.embedded import mqtt
+from exporter.gateway.agent.drivers.embedded.listener import Peer, Streams, serve
+from exporter.gateway.agent.drivers.embedded.tls_stream import PeerClosedError, TlsStream
 
 _CONNECT_S = 5.0
 _SESSION_S = 10.0

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import yaml
 
-from exporter.demo.authorities import GATEWAY_NAME, Authorities
+from exporter.demo.authorities import GATEWAY_NAME, Authorities, Served
 from exporter.demo.device import Device
 from exporter.demo.fleet import FIRMWARE, Pace, firmware_anchors
 from exporter.demo.pki import Issued
 from exporter.durations import format_duration
+from exporter.gateway.agent.driver import CHAIN, KEY
 
 GATEWAY = "gw-1"
 _DEVICE_STORE = "device-ca"
@@ -55,6 +56,11 @@ class Layout:
             device.trust_store.mkdir(parents=True)
             for file_name, issued in firmware[FIRMWARE[device.device_class]]:
                 (device.trust_store / file_name).write_bytes(issued.pem)
+
+    def write_served(self, served: Served) -> None:
+        """Write what the gateway is to serve."""
+        (self.gateway / CHAIN).write_bytes(served.chain_pem)
+        _write_private(self.gateway / KEY, served.key_pem)
 
     def write_config(
         self,

@@ -134,7 +134,7 @@ async def _show(
         ) from error
     found = Whereabouts(
         exporter=base,
-        gateway=stage.gateway.address,
+        gateway=str(stage.gateway.addresses[0]),
         management_api=None,
         token_file=str(layout.token_file),
         directory=str(layout.directory),

@@ -16,9 +16,9 @@ from exporter.demo.authorities import (
 )
 from exporter.demo.device import Contact, Device, DeviceClient, DeviceListener
 from exporter.demo.fleet import Pace, devices_of, pace_of
-from exporter.demo.gateway import Files, Gateway
 from exporter.demo.layout import Layout
 from exporter.demo.options import Break
+from exporter.gateway.agent.drivers.embedded.terminator import Terminator
 
 
 class Stage:
@@ -46,7 +46,7 @@ class Stage:
         self._clients = [
             DeviceClient(
                 device,
-                self.gateway.address,
+                str(self.gateway.addresses[0]),
                 clock,
                 interval_s=self.pace.contact_s,
                 tell=self._keep,
@@ -70,7 +70,7 @@ class Stage:
         self._layout.write_config(
             self.devices,
             listen=listen,
-            gateway=self.gateway.address,
+            gateway=str(self.gateway.addresses[0]),
             device_addresses={name: made.address for name, made in self._listeners.items()},
             pace=self.pace,
         )
@@ -86,7 +86,9 @@ class Stage:
 
     def break_gateway(self, broken: Break) -> datetime:
         """Let the gateway serve a certificate with ``broken`` wrong; return since when."""
-        self.gateway.serve(gateway_certificate(self.authorities, self._clock.now(), broken))
+        now = self._clock.now()
+        self._layout.write_served(gateway_certificate(self.authorities, now, broken))
+        self.gateway.serve(self._layout.gateway)
         return self._clock.now()
 
     async def all_contacts(self, wanted: Callable[[Contact], bool]) -> None:
@@ -102,16 +104,11 @@ class Stage:
         async with self._told:
             self._told.notify_all()
 
-    def _make_gateway(self, now: datetime) -> Gateway:
-        folder = self._layout.gateway
-        files = Files(
-            certificate=folder / "chain.pem",
-            key=folder / "key.pem",
-            log=self._layout.gateway_log,
-        )
-        gateway = Gateway(files, self._clock)
+    def _make_gateway(self, now: datetime) -> Terminator:
+        gateway = Terminator(self._layout.gateway_log, self._clock)
         self._open.callback(gateway.close)
-        gateway.serve(gateway_certificate(self.authorities, now))
+        self._layout.write_served(gateway_certificate(self.authorities, now))
+        gateway.serve(self._layout.gateway)
         return gateway
 
     def _make_listeners(self, now: datetime) -> dict[str, DeviceListener]:

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.demo.authorities import Authorities, make_authorities
-from tests.demo.stand import NOW
+from tests.gateway.agent.embedded.stand import NOW
 
 
 @pytest.fixture(scope="session")

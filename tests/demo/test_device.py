@@ -10,10 +10,10 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.demo.authorities import Authorities, device_certificate, gateway_certificate
 from exporter.demo.device import Contact, Device, DeviceClient, DeviceListener, client_context
-from exporter.demo.listener import Peer, Streams, serve
 from exporter.demo.options import Break
-from exporter.demo.tls_stream import TlsStream
-from tests.demo.stand import NOW, running, sessions
+from exporter.gateway.agent.drivers.embedded.listener import Peer, Streams, serve
+from exporter.gateway.agent.drivers.embedded.tls_stream import TlsStream
+from tests.gateway.agent.embedded.stand import NOW, address_of, running, sessions
 
 
 def device(folder: Path, *anchors: bytes) -> Device:
@@ -44,7 +44,7 @@ async def test_a_device_that_trusts_the_gateways_ca_gets_through(
     one = device(tmp_path, ca.old_ca.pem)
 
     async with running(tmp_path, gateway_certificate(ca, NOW)) as gateway:
-        contact = await client(one, gateway.address).connect_once()
+        contact = await client(one, address_of(gateway)).connect_once()
         last = (await sessions(tmp_path)).splitlines()[-1]
 
     assert contact.device == "dev-07"
@@ -57,7 +57,7 @@ async def test_an_intermediate_alone_is_an_anchor_too(tmp_path: Path, ca: Author
     one = device(tmp_path, ca.old_intermediate.pem)
 
     async with running(tmp_path, gateway_certificate(ca, NOW)) as gateway:
-        contact = await client(one, gateway.address).connect_once()
+        contact = await client(one, address_of(gateway)).connect_once()
 
     assert contact.refusal is None
 
@@ -68,7 +68,7 @@ async def test_an_anchor_taken_away_or_added_counts_from_the_next_connection(
     one = device(tmp_path, ca.old_ca.pem)
 
     async with running(tmp_path, gateway_certificate(ca, NOW)) as gateway:
-        it = client(one, gateway.address)
+        it = client(one, address_of(gateway))
         first = await it.connect_once()
         (one.trust_store / "0.pem").unlink()
         without = await it.connect_once()
@@ -91,7 +91,7 @@ async def test_each_connection_is_a_full_handshake(tmp_path: Path, ca: Authoriti
             enough.set()
 
     async with running(tmp_path, gateway_certificate(ca, NOW)) as gateway:
-        it = DeviceClient(one, gateway.address, SystemClock(), interval_s=0.01, tell=keep)
+        it = DeviceClient(one, address_of(gateway), SystemClock(), interval_s=0.01, tell=keep)
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(it.run())
             await enough.wait()
@@ -118,7 +118,7 @@ async def test_the_device_says_why_it_refused(
     one = device(tmp_path, ca.old_ca.pem)
 
     async with running(tmp_path, gateway_certificate(ca, NOW, broken)) as gateway:
-        contact = await client(one, gateway.address).connect_once()
+        contact = await client(one, address_of(gateway)).connect_once()
 
     assert contact.refusal is not None
     assert contact.refusal.startswith(words)
@@ -126,7 +126,7 @@ async def test_the_device_says_why_it_refused(
 
 async def test_a_gateway_that_is_gone_is_an_answer(tmp_path: Path, ca: Authorities) -> None:
     async with running(tmp_path, gateway_certificate(ca, NOW)) as gateway:
-        address = gateway.address
+        address = address_of(gateway)
 
     contact = await client(device(tmp_path, ca.old_ca.pem), address).connect_once()
 
@@ -135,7 +135,7 @@ async def test_a_gateway_that_is_gone_is_an_answer(tmp_path: Path, ca: Authoriti
 
 async def test_a_gateway_without_a_certificate_is_an_answer(tmp_path: Path) -> None:
     async with running(tmp_path, None) as gateway:
-        contact = await client(device(tmp_path), gateway.address).connect_once()
+        contact = await client(device(tmp_path), address_of(gateway)).connect_once()
 
     # Which of the two is a matter of whether the hello was already there when it closed
     closed = {"the gateway closed the connection", "Connection reset by peer"}

@@ -69,7 +69,7 @@ def test_the_service_accepts_its_configuration(tmp_path: Path) -> None:
     with Stage(Layout(tmp_path), SystemClock(), device_count=18) as stage:
         stage.write_config("127.0.0.1:0")
         loaded = config.load(tmp_path / "config.yml")
-        address = stage.gateway.address
+        address = str(stage.gateway.addresses[0])
 
     targets = {target.name: target for target in loaded.static_targets}
     devices = [target for target in targets.values() if target.role is Role.DEVICE]

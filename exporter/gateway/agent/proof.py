@@ -8,8 +8,8 @@ from exporter.observations import Observation, Reason, ToldBy
 from exporter.probe.openssl import Manner
 
 # A terminator may have no certificate for a client that is less able than most, nor for one that
-# names no server: it then refuses, by an alert, before it shows any.
-_MAY_REFUSE = {Reason.NO_SHARED_CIPHER, Reason.PROTOCOL_VERSION, Reason.OTHER}
+# names no server: it then refuses, mostly by an alert, before it shows any.
+_ALERTS = {Reason.NO_SHARED_CIPHER, Reason.PROTOCOL_VERSION, Reason.OTHER}
 _SHOWN_CHARS = 16
 
 
@@ -39,7 +39,7 @@ class Seen:
     Attributes:
         chain: Fingerprints as sent, leaf first.
         is_done: A full handshake, also one in which only a client certificate was missing.
-        is_refused: By an alert, with nothing shown.
+        is_refused: In terms of TLS, with nothing shown.
         detail: Why it is not done.
     """
 
@@ -59,11 +59,16 @@ def seen_in(way: Way, observation: Observation) -> Seen:
         way=way,
         chain=chain,
         is_done=observation.handshake or lacks_ours,
-        is_refused=not chain
-        and observation.rejected_by is ToldBy.PEER
-        and observation.reason in _MAY_REFUSE,
+        is_refused=not chain and _is_refusal(way, observation),
         detail=observation.detail or str(observation.reason or ""),
     )
+
+
+def _is_refusal(way: Way, observation: Observation) -> bool:
+    if observation.rejected_by is ToldBy.PEER and observation.reason in _ALERTS:
+        return True
+    # Some hang up without an alert; the looks of more able clients tell whether that is all
+    return way.manner.signatures is not None and observation.reason is Reason.CONNECTION_RESET
 
 
 def fault_of(looks: Sequence[Seen], expected: Sequence[str]) -> str | None:

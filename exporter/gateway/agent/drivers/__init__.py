@@ -1,5 +1,49 @@
 """The terminators that the agent can stand in front of.
 
-A new one is one file with an ``Options`` model (a ``kind`` literal in it) and a driver, and a
-line in the table.
+A new one is one file with an ``Options`` model and a driver, a field of ``Terminator`` and a line
+in the table.
 """
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from exporter.gateway.agent.driver import Driver, MakeDriver, Tools
+from exporter.gateway.agent.drivers.embedded.driver import EmbeddedDriver
+from exporter.gateway.agent.drivers.embedded.driver import Options as EmbeddedOptions
+from exporter.wording import listed
+
+DRIVERS: Mapping[str, MakeDriver] = {"embedded": EmbeddedDriver}
+
+
+class Terminator(BaseModel):
+    """What ends the devices' TLS connections; exactly one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    embedded: EmbeddedOptions | None = Field(
+        None, description="Inside the agent itself; for trying out."
+    )
+
+    @property
+    def given(self) -> Mapping[str, BaseModel]:
+        """The section that was written, by its kind."""
+        values = {kind: getattr(self, kind) for kind in type(self).model_fields}
+        return {kind: options for kind, options in values.items() if options is not None}
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self.given) != 1:
+            raise ValueError(f"write exactly one of: {listed(sorted(DRIVERS))}")
+        return self
+
+
+def make_driver(terminator: Terminator, tools: Tools) -> Driver:
+    """Return the driver of the one terminator that is configured.
+
+    Raises:
+        ConfigError: something that its options name is not there.
+    """
+    ((kind, options),) = terminator.given.items()
+    return DRIVERS[kind](options, tools)

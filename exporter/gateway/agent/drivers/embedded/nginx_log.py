@@ -7,7 +7,7 @@ failed handshake: then with status 500. Both logs may go to one file, as they do
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -80,6 +80,17 @@ def closed_line(session: Session, at: datetime, system_error: str | None) -> str
     why = f" ({system_error})" if system_error else ""
     message = f"peer closed connection in SSL handshake{why}"
     return _error_line(session, at, "info", message + _while_shaking(session))
+
+
+def debug_lines(session: Session, at: datetime, outcome: Outcome) -> Sequence[str]:
+    """Return what the level ``debug`` tells besides of a handshake that is done.
+
+    ``ngx_ssl_handshake`` and ``ngx_ssl_handshake_log``, without what OpenSSL knows of the suite.
+    """
+    words = ["SSL_do_handshake: 1", f'SSL: {outcome.protocol}, cipher: "{outcome.cipher}"']
+    if outcome.is_resumed:
+        words.append("SSL reused session")
+    return [_error_line(session, at, "debug", one) for one in words]
 
 
 def access_line(session: Session, at: datetime, outcome: Outcome) -> str:

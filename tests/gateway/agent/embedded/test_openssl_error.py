@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from exporter.demo.openssl_error import _ALERTS, _REASONS, describe_error
+from exporter.gateway.agent.drivers.embedded.openssl_error import _ALERTS, _REASONS, describe_error
 
 
 def spelled_by_openssl(code: int) -> str:

@@ -18,7 +18,7 @@ from exporter.demo.authorities import (
     Served,
     gateway_certificate,
 )
-from exporter.demo.nginx_log import (
+from exporter.gateway.agent.drivers.embedded.nginx_log import (
     LOG_FORMAT,
     Outcome,
     Session,
@@ -29,7 +29,7 @@ from exporter.demo.nginx_log import (
 )
 from exporter.handshake_log.classify import classify_line
 from tests.daemons import Daemon, free_port, nginx, wait_until
-from tests.demo.stand import NOW, running
+from tests.gateway.agent.embedded.stand import NOW, address_of, running
 
 NOON = datetime(2026, 11, 24, 12, 0, 5, tzinfo=UTC)
 SESSION = Session(
@@ -242,7 +242,7 @@ async def test_the_lines_are_those_of_a_real_nginx(tmp_path: Path, ca: Authoriti
     mine.mkdir()
 
     async with running(mine, served) as gateway:
-        host, _, port_text = gateway.address.partition(":")
+        host, _, port_text = address_of(gateway).partition(":")
         for number, act in enumerate(CLIENTS, 1):
             await asyncio.to_thread(act, Client(ca=ca, address=(host, int(port_text))))
             await asyncio.to_thread(wait_for_sessions, mine / "gateway.log", number)
@@ -256,7 +256,7 @@ async def test_the_lines_are_those_of_a_real_nginx(tmp_path: Path, ca: Authoriti
 
 
 def test_the_page_recommends_the_very_format_that_is_written_here() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs/logging.md").read_text()
+    page = (Path(__file__).resolve().parents[4] / "docs/logging.md").read_text()
     parts = re.search(r"log_format fleet_tls ((?:\s*'[^']*')+);", page)
 
     assert parts is not None

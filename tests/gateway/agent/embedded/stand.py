@@ -1,4 +1,4 @@
-"""A gateway that runs for the length of a test."""
+"""A terminator that runs for the length of a test."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,22 +8,25 @@ from pathlib import Path
 
 from exporter.clock import SystemClock
 from exporter.demo.authorities import Served
-from exporter.demo.gateway import Files, Gateway
+from exporter.gateway.agent.driver import CHAIN, KEY
+from exporter.gateway.agent.drivers.embedded.terminator import Terminator
 
 NOW = datetime.now(UTC)  # noqa: TID251 - real handshakes judge by the machine's clock
 
 
-def files(folder: Path) -> Files:
-    return Files(
-        certificate=folder / "chain.pem", key=folder / "key.pem", log=folder / "gateway.log"
-    )
+def written(folder: Path, served: Served) -> Path:
+    """Return ``folder``, which holds what is to be served."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CHAIN).write_bytes(served.chain_pem)
+    (folder / KEY).write_bytes(served.key_pem)
+    return folder
 
 
 @asynccontextmanager
-async def running(folder: Path, served: Served | None) -> AsyncIterator[Gateway]:
-    gateway = Gateway(files(folder), SystemClock())
+async def running(folder: Path, served: Served | None) -> AsyncIterator[Terminator]:
+    gateway = Terminator(folder / "gateway.log", SystemClock())
     if served:
-        gateway.serve(served)
+        gateway.serve(written(folder, served))
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(gateway.run())
         try:
@@ -32,6 +35,10 @@ async def running(folder: Path, served: Served | None) -> AsyncIterator[Gateway]
             task.cancel()
     # Also where the test ended before the task had begun
     gateway.close()
+
+
+def address_of(gateway: Terminator) -> str:
+    return str(gateway.addresses[0])
 
 
 async def sessions(folder: Path, count: int = 1) -> str:

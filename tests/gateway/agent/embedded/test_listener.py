@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from exporter.demo.listener import Peer, Streams, serve
+from exporter.gateway.agent.drivers.embedded.listener import Peer, Streams, serve
 
 
 async def test_connections_are_closed_when_it_is_cancelled() -> None:

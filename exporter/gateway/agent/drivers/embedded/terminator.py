@@ -5,25 +5,27 @@ import itertools
 import os
 import socket
 import ssl
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from exporter.clock import Clock
-from exporter.demo import mqtt
-from exporter.demo.authorities import Served
-from exporter.demo.listener import Peer, Streams, serve
-from exporter.demo.nginx_log import (
+from exporter.gateway.agent.driver import CHAIN, KEY, Address
+from exporter.gateway.agent.drivers.embedded import mqtt
+from exporter.gateway.agent.drivers.embedded.listener import Peer, Streams, serve
+from exporter.gateway.agent.drivers.embedded.nginx_log import (
     Outcome,
     Session,
     access_line,
     closed_line,
     connected_line,
+    debug_lines,
     refused_line,
 )
-from exporter.demo.openssl_error import describe_error
-from exporter.demo.tls_stream import PeerClosedError, TlsStream
+from exporter.gateway.agent.drivers.embedded.openssl_error import describe_error
+from exporter.gateway.agent.drivers.embedded.tls_stream import PeerClosedError, TlsStream
 
 # nginx's own: ssl_handshake_timeout; and how long a client may say nothing afterwards
 _HANDSHAKE_S = 60.0
@@ -31,70 +33,92 @@ _IDLE_S = 60.0
 _GOODBYE_S = 5.0
 _DONE = 200
 _HANDSHAKE_FAILED = 500
+_ANY_PORT = (Address(host="127.0.0.1", port=0),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """Where the gateway keeps what it serves and what it has to tell."""
+def server_context(folder: Path) -> ssl.SSLContext:
+    """Return settings that serve the chain and the key in ``folder``.
 
-    certificate: Path
-    key: Path
-    log: Path
+    Raises:
+        OSError: one cannot be read, or the key is not the leaf's (``ssl.SSLError``).
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, folder)
+    return context
 
 
-class Gateway:
+def _load(context: ssl.SSLContext, folder: Path) -> None:
+    # An encrypted key would make OpenSSL ask at the terminal; the empty word makes it fail
+    context.load_cert_chain(folder / CHAIN, folder / KEY, password="")
+
+
+class Terminator:
     """Ends the devices' TLS connections and answers as an MQTT broker would.
 
     Its certificate can be changed while it runs: sessions under way keep theirs, new connections
     get the new one.
+
+    Args:
+        listen: Where; port 0 is any free one.
+
+    Attributes:
+        is_verbose: Write what nginx writes at the level ``debug``, too.
     """
 
-    def __init__(self, files: Files, clock: Clock, *, host: str = "127.0.0.1") -> None:
-        self._files = files
+    def __init__(self, log: Path, clock: Clock, *, listen: Sequence[Address] = _ANY_PORT) -> None:
+        self.is_verbose = False
         self._clock = clock
         self._numbers = itertools.count(1)
         self._names: WeakKeyDictionary[ssl.SSLObject, str] = WeakKeyDictionary()
         self._context: ssl.SSLContext | None = None
-        self._socket = socket.create_server((host, 0), backlog=256)
-        self._log = os.open(files.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        self._log = -1
+        self._sockets: list[socket.socket] = []
+        try:
+            for address in listen:
+                self._sockets.append(_listening(address))
+            self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        except BaseException:
+            self.close()
+            raise
 
     @property
-    def address(self) -> str:
-        """``IP:PORT`` it listens on, also before ``run``."""
-        host, port = self._socket.getsockname()[:2]
-        return f"{host}:{port}"
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it listens, also before ``run``."""
+        return tuple(_address_of(one) for one in self._sockets)
 
-    def serve(self, served: Served, *, keep_tickets: bool = False) -> None:
-        """Serve this chain from the next connection on.
+    def serve(self, folder: Path, *, keep_tickets: bool = False) -> None:
+        """Serve the chain in ``folder`` from the next connection on.
 
         Session tickets given out before are worthless afterwards (their keys live in the context
         that is dropped), unless ``keep_tickets``: then a device may resume without ever seeing
         the new certificate.
 
         Raises:
-            ssl.SSLError: the key does not belong to the leaf, or one cannot be read; what was
-                served before stays, but for the files.
+            OSError: a file cannot be read, or the key is not the leaf's (``ssl.SSLError``); what
+                was served before stays.
         """
-        self._files.certificate.write_bytes(served.chain_pem)
-        self._files.key.touch(mode=0o600)
-        self._files.key.write_bytes(served.key_pem)
         kept = self._context if keep_tickets else None
-        context = kept or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if kept is not None:
+            _load(kept, folder)
+            return
+        context = server_context(folder)
         context.sni_callback = self._keep_name
-        context.load_cert_chain(self._files.certificate, self._files.key)
         self._context = context
 
     async def run(self) -> None:
-        """Serve until cancelled; the port is free and the log closed afterwards."""
+        """Serve until cancelled; the ports are free and the log closed afterwards."""
         try:
-            await serve(self._socket, self._session)
+            async with asyncio.TaskGroup() as tasks:
+                for one in self._sockets:
+                    tasks.create_task(serve(one, self._session))
         finally:
             self.close()
 
     def close(self) -> None:
-        """Give the port and the log back, also where ``run`` was never called."""
-        self._socket.close()
+        """Give the ports and the log back, also where ``run`` was never called."""
+        for one in self._sockets:
+            one.close()
         if self._log >= 0:
             os.close(self._log)
             self._log = -1
@@ -112,7 +136,7 @@ class Gateway:
             number=next(self._numbers),
             client=client,
             client_port=port,
-            server=self.address,
+            server=_server_of(streams),
         )
         self._write(connected_line(session, self._local_time()))
         stream = TlsStream(streams, context, server_side=True)
@@ -120,9 +144,15 @@ class Gateway:
         try:
             if await self._shake_hands(session, stream):
                 status = _DONE
+                self._tell_more(session, self._outcome(stream, status))
                 await _serve_client(stream)
         finally:
             self._write(access_line(session, self._local_time(), self._outcome(stream, status)))
+
+    def _tell_more(self, session: Session, outcome: Outcome) -> None:
+        if self.is_verbose:
+            for line in debug_lines(session, self._local_time(), outcome):
+                self._write(line)
 
     async def _shake_hands(self, session: Session, stream: TlsStream) -> bool:
         """Return whether the handshake was finished; where not, nginx's line is written."""
@@ -158,7 +188,9 @@ class Gateway:
 
     def _write(self, line: str) -> None:
         # One write per line, unbuffered, in the loop: as nginx does it, and as short
-        os.write(self._log, line.encode())
+        # A full disk takes the line, not the connection
+        with suppress(OSError):
+            os.write(self._log, line.encode())
 
     def _local_time(self) -> datetime:
         return self._clock.now().astimezone()
@@ -175,3 +207,18 @@ async def _serve_client(stream: TlsStream) -> None:
             await stream.say_goodbye()
     except (ssl.SSLError, PeerClosedError, OSError):  # TimeoutError is an OSError
         return
+
+
+def _listening(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    return socket.create_server((address.host, address.port), family=family, backlog=256)
+
+
+def _address_of(one: socket.socket) -> Address:
+    host, port = one.getsockname()[:2]
+    return Address(host=host, port=port)
+
+
+def _server_of(streams: Streams) -> str:
+    host, port = streams[1].get_extra_info("sockname")[:2]
+    return str(Address(host=host, port=port))

@@ -2,22 +2,21 @@
 
 import asyncio
 import ssl
-import stat
 from pathlib import Path
 
 import pytest
 
-from exporter.demo import mqtt
 from exporter.demo.authorities import (
     GATEWAY_NAME,
     Authorities,
     Served,
     gateway_certificate,
 )
-from exporter.demo.gateway import Gateway
 from exporter.demo.options import Break
-from exporter.demo.tls_stream import PeerClosedError, TlsStream
-from tests.demo.stand import NOW, running, sessions
+from exporter.gateway.agent.drivers.embedded import mqtt
+from exporter.gateway.agent.drivers.embedded.terminator import Terminator
+from exporter.gateway.agent.drivers.embedded.tls_stream import PeerClosedError, TlsStream
+from tests.gateway.agent.embedded.stand import NOW, address_of, running, sessions, written
 
 
 def trusting(*anchors: bytes) -> ssl.SSLContext:
@@ -28,10 +27,10 @@ def trusting(*anchors: bytes) -> ssl.SSLContext:
 
 
 async def connect(
-    gateway: Gateway, context: ssl.SSLContext, *, session: ssl.SSLSession | None = None
+    gateway: Terminator, context: ssl.SSLContext, *, session: ssl.SSLSession | None = None
 ) -> tuple[ssl.SSLObject, ssl.SSLSession | None]:
     """Shake hands, say hello as a device, leave politely."""
-    host, port = gateway.address.split(":")
+    host, port = address_of(gateway).split(":")
     streams = await asyncio.open_connection(host, int(port))
     try:
         stream = TlsStream(streams, context, server_name=GATEWAY_NAME)
@@ -69,7 +68,7 @@ async def test_a_new_certificate_is_served_from_the_next_connection_on(
 
     async with running(tmp_path, old) as gateway:
         before, _ = await connect(gateway, both)
-        gateway.serve(new)
+        gateway.serve(written(tmp_path, new))
         after, _ = await connect(gateway, both)
 
     assert leaf_of(before) == leaf_in(old)
@@ -78,12 +77,12 @@ async def test_a_new_certificate_is_served_from_the_next_connection_on(
 
 async def test_a_session_under_way_survives_the_change(tmp_path: Path, ca: Authorities) -> None:
     async with running(tmp_path, gateway_certificate(ca, NOW)) as gateway:
-        host, port = gateway.address.split(":")
+        host, port = address_of(gateway).split(":")
         streams = await asyncio.open_connection(host, int(port))
         stream = TlsStream(streams, trusting(ca.old_ca.pem), server_name=GATEWAY_NAME)
         await stream.handshake()
 
-        gateway.serve(gateway_certificate(ca, NOW, Break.EXPIRED))
+        gateway.serve(written(tmp_path, gateway_certificate(ca, NOW, Break.EXPIRED)))
         await stream.write(mqtt.connect("dev-01"))
         answer = await stream.read()
 
@@ -101,7 +100,7 @@ async def test_session_tickets_outlive_a_change_only_when_asked_to(
 
     async with running(tmp_path, gateway_certificate(ca, NOW)) as gateway:
         _, session = await connect(gateway, context)
-        gateway.serve(gateway_certificate(ca, NOW), keep_tickets=keep)
+        gateway.serve(written(tmp_path, gateway_certificate(ca, NOW)), keep_tickets=keep)
         again, _ = await connect(gateway, context, session=session)
         last = (await sessions(tmp_path, 2)).splitlines()[-1]
 
@@ -117,7 +116,9 @@ async def test_a_key_that_does_not_fit_is_refused_and_the_old_chain_stays(
 
     async with running(tmp_path, good) as gateway:
         with pytest.raises(ssl.SSLError):
-            gateway.serve(Served(chain_pem=other.chain_pem, key_pem=good.key_pem))
+            gateway.serve(
+                written(tmp_path, Served(chain_pem=other.chain_pem, key_pem=good.key_pem))
+            )
         tls, _ = await connect(gateway, trusting(ca.old_ca.pem))
 
     assert leaf_of(tls) == leaf_in(good)
@@ -148,7 +149,7 @@ async def test_a_client_that_waits_for_an_answer_to_nonsense_is_left_alone(
     tmp_path: Path, ca: Authorities
 ) -> None:
     async with running(tmp_path, gateway_certificate(ca, NOW)) as gateway:
-        host, port = gateway.address.split(":")
+        host, port = address_of(gateway).split(":")
         streams = await asyncio.open_connection(host, int(port))
         stream = TlsStream(streams, trusting(ca.old_ca.pem), server_name=GATEWAY_NAME)
         await stream.handshake()
@@ -164,7 +165,7 @@ async def test_without_a_certificate_a_connection_is_closed_and_nothing_else_hap
     tmp_path: Path,
 ) -> None:
     async with running(tmp_path, None) as gateway:
-        host, port = gateway.address.split(":")
+        host, port = address_of(gateway).split(":")
         streams = await asyncio.open_connection(host, int(port))
         stream = TlsStream(streams, trusting(), server_name=GATEWAY_NAME)
 
@@ -175,13 +176,10 @@ async def test_without_a_certificate_a_connection_is_closed_and_nothing_else_hap
     assert (tmp_path / "gateway.log").read_text() == ""
 
 
-async def test_the_port_is_free_and_the_key_private_afterwards(
-    tmp_path: Path, ca: Authorities
-) -> None:
+async def test_the_port_is_free_afterwards(tmp_path: Path, ca: Authorities) -> None:
     async with running(tmp_path, gateway_certificate(ca, NOW)) as gateway:
-        host, port = gateway.address.split(":")
+        host, port = address_of(gateway).split(":")
 
-    assert stat.S_IMODE((tmp_path / "key.pem").stat().st_mode) == 0o600
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(host, int(port))
     gateway.close()  # a second time does no harm
