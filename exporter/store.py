@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from exporter.errors import ConfigError, Fault, StoreError
+from exporter.journal import JOURNAL
 
 _SQLITE = "sqlite:///"
 _MEMORY = ":memory:"
@@ -44,6 +45,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " since BIGINT NOT NULL)",
         "CREATE TABLE trust_certificate (fingerprint TEXT NOT NULL PRIMARY KEY,"
         " der TEXT NOT NULL)",
+    ),
+    JOURNAL,
+    (
+        "CREATE TABLE webhook_alert (fingerprint TEXT NOT NULL, starts_at TEXT NOT NULL,"
+        " name TEXT NOT NULL, gateway TEXT NOT NULL, state TEXT NOT NULL,"
+        " ignored TEXT NOT NULL, handled TEXT NOT NULL, first_at TEXT NOT NULL,"
+        " last_at TEXT NOT NULL, count BIGINT NOT NULL, PRIMARY KEY (fingerprint, starts_at))",
+        "CREATE INDEX webhook_alert_by_gateway ON webhook_alert (gateway, handled)",
     ),
 )
 

@@ -51,7 +51,7 @@ PURE = (
     "exporter.web.negotiate", "exporter.web.drop_in", "exporter.web.reach",
     "exporter.cli.plain_words", "exporter.cli.paste", "exporter.remediation.decide",
     "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
-    "exporter.remediation.sentences",
+    "exporter.remediation.sentences", "exporter.webhook.payload",
 )  # fmt: skip
 IMPURE = {"asyncio", "socket", "logging", "time", "aiohttp", "uvloop", "exporter.clock"}
 

@@ -1,0 +1,1 @@
+"""What Alertmanager delivers: read, bounded, and durable before it is answered."""
