@@ -26,15 +26,22 @@ Examples:
     metavar="[FILE|-]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each line, in order.")
-def classify(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
+@click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="CONFIG",
+    help="Use the formats and message keys of its handshake_logs too.",
+)
+def classify(file: Path, as_json: bool, config: Path | None) -> None:  # noqa: FBT001 - click passes options by name
     """Say what the parser makes of each line of FILE (default: standard input).
 
     Each line is judged by itself. Without --json only those lines are shown that tell of a
-    handshake, and then how many there were of each reason.
+    handshake, and then how many there were of each reason. A file of gzip is unpacked.
     """
     from exporter.cli.classifying import show_lines  # noqa: PLC0415 - help stays quick
 
-    show_lines(file, as_json=as_json)
+    show_lines(file, as_json=as_json, config=config)
 
 
 @command.command(

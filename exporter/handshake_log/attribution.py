@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from exporter.handshake_log.classify import READER, LineReader
+from exporter.handshake_log.classify import LineReader
 from exporter.handshake_log.counts import Event
 from exporter.handshake_log.identity import Identity, host_in, rejected_by
 from exporter.handshake_log.join import Joiner
 from exporter.handshake_log.message import Reading
 from exporter.handshake_log.options import Options
+from exporter.handshake_log.readers import reader_for
 from exporter.handshake_log.scan import Scanner, ScanStats
 from exporter.handshake_log.source import Batch, Segment
 from exporter.observations import HandshakeRecord, Reason
@@ -34,7 +35,7 @@ class Scanned:
     stats: ScanStats = field(default_factory=ScanStats)
 
 
-def scan(batch: Batch, reader: LineReader = READER) -> Scanned:
+def scan(batch: Batch, reader: LineReader) -> Scanned:
     """Return what the lines of ``batch`` tell; a long one belongs in a thread."""
     scanned = Scanned()
     begin = 0
@@ -75,6 +76,7 @@ class Attributor:
     def __init__(self, name: str, options: Options, joins: str, at_s: float) -> None:
         self._name = name
         self._options = options
+        self.reader = reader_for(options)
         kept = json.loads(joins) if joins else {}
         self._joiners = {stream: Joiner.load(text, at_s) for stream, text in kept.items()}
 
@@ -102,7 +104,7 @@ class Attributor:
     ) -> Iterator[Event]:
         options = self._options
         for record in records:
-            device = identity.device_of(record.peer, record.names, gateway=options.gateway)
+            device = identity.device_of(record.peer, _names(record), gateway=options.gateway)
             name = options.device or (device.name if device else "")
             gateway = options.gateway or (device.gateway if device else None) or ""
             why = (
@@ -120,3 +122,9 @@ class Attributor:
                 client_not_after=record.client_not_after,
                 peer=None if record.peer is None else host_in(record.peer),
             )
+
+
+def _names(record: HandshakeRecord) -> tuple[str, ...]:
+    """Return what the other side is called; what it asked for comes last."""
+    asked = record.server_name
+    return record.names if asked is None else (*record.names, asked)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.handshake_log import set_up
-from exporter.handshake_log.classify import READER
 from exporter.handshake_log.options import Options, Side
+from exporter.handshake_log.readers import reader_for
 from exporter.handshake_log.sample import Sample, sample_of
 from exporter.handshake_log.set_up import Remark, Sight, Terminators
 
@@ -84,7 +84,7 @@ def _file_remarks(path: Path, options: Options, terminators: Terminators) -> Ite
             " read it (on Debian the group adm may)",
         )
         return
-    sample = sample_of(data, READER)
+    sample = sample_of(data, reader_for(options))
     if options.side is not Side.GATEWAY:
         # Who refuses writes the line; a terminator's settings have no part in it
         yield from sample_remarks(path, sample, told_by_itself=True)

@@ -6,6 +6,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from exporter.handshake_log.custom import CustomFormat
+from exporter.handshake_log.wrappers import DEFAULT_MESSAGE_KEYS
+
 
 class Side(StrEnum):
     """Who writes a log, and so whom its "local" and "peer" mean."""
@@ -49,12 +52,21 @@ class Options(BaseModel):
     token_file: Path | None = Field(
         None, description="For `push`: file with the bearer token, one line."
     )
+    formats: tuple[CustomFormat, ...] = Field(
+        (), description="Formats of your own; they are tried before all others."
+    )
+    message_keys: tuple[str, ...] = Field(
+        DEFAULT_MESSAGE_KEYS,
+        description="Names under which JSON lines hold the message; the first that is there wins.",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         given = [bool(self.file), self.journald is not None, self.push is not None, self.stdin]
         if sum(given) != 1:
             raise ValueError("exactly one of file, journald, push and stdin belongs here")
+        if not self.message_keys:
+            raise ValueError("message_keys names nothing; leave it out for the usual names")
         if self.push is not None and self.token_file is None:
             raise ValueError("push needs token_file; no source that is pushed is open to all")
         if self.push is None and self.token_file is not None:

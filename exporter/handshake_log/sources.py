@@ -1,19 +1,16 @@
-"""Reads all sources of handshake logs and makes what they tell durable, then visible."""
+"""Reads all sources of handshake logs, and shows what they told once it is durable."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from exporter.clock import Clock
-from exporter.errors import StoreError
-from exporter.handshake_log.attribution import Attributor, Scanned, scan
-from exporter.handshake_log.counts import Change, Counts, Event, UnknownPeer, write
+from exporter.errors import ExporterError
+from exporter.handshake_log.attribution import Attributor, scan
+from exporter.handshake_log.commits import Commits
+from exporter.handshake_log.counts import Change, Counts, UnknownPeer
 from exporter.handshake_log.follow import FileSource
-from exporter.handshake_log.identity import Identity
 from exporter.handshake_log.journal import JournalSource
 from exporter.handshake_log.lines import STORE_OK, HandshakeLines, source_lines
 from exporter.handshake_log.options import Options
@@ -27,13 +24,8 @@ from exporter.targets.model import Inventory
 log = logging.getLogger(__name__)
 
 _RETRY_S = 5.0
-_TICK_S = 0.25
 _SHORT_BYTES = 16 << 10  # scanned at once, in less than a millisecond
-_SHORT_READINGS = 200  # likewise attributed at once
 _SLICE = 500  # devices that are shown at once
-# Where only positions have changed: a log may grow all day and tell nothing, and each commit is a
-# write to what may be a flash card. After a crash such lines are read again.
-_QUIET_S = 5.0
 
 KINDS: Mapping[str, Callable[[Options, Clock], Source]] = {
     "file": FileSource,
@@ -50,18 +42,6 @@ def source_of(options: Options, clock: Clock) -> Source:
     return KINDS[kind](options, clock)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Waiting:
-    """A batch on its way into the store."""
-
-    source: Source
-    attributor: Attributor
-    batch: Batch | None
-    scanned: Scanned
-    at: datetime
-    done: asyncio.Future[None]
-
-
 class HandshakeLogs:
     """The part of the service that reads handshake logs; a ``LineSource`` of the exposition.
 
@@ -73,21 +53,13 @@ class HandshakeLogs:
         self._clock = clock
         self._store = store
         self._counts = Counts()
+        self._commits = Commits(store, self._counts, clock, self._show_change)
         self._lines = HandshakeLines()
         self._inventory: Inventory | None = None
-        self._identity = Identity(Inventory())
-        self._identified: Inventory | None = None
         self._stats: dict[str, SourceStats] = {}
-        self._attributors: dict[str, Attributor] = {}
         self._sources: dict[str, Source] = {}
-        self._waiting: list[_Waiting] = []
-        self._in_flight: dict[str, asyncio.Future[None]] = {}
-        self._held: dict[str, tuple[str | None, str]] = {}
-        self._written_s = clock.monotonic()
         self._is_loaded = False
-        self._changed, self._ready, self._work = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self.store_fault = ""
-        """Why the store cannot be used; empty when it can, or was not needed yet."""
+        self._changed, self._ready = asyncio.Event(), asyncio.Event()
         self.read(options)
 
     # What it is told
@@ -109,6 +81,7 @@ class HandshakeLogs:
     def use(self, inventory: Inventory) -> None:
         """Attribute to the devices of ``inventory`` from now on."""
         self._inventory = inventory
+        self._commits.use(inventory)
         self._show()
         self._ready.set()
 
@@ -132,6 +105,11 @@ class HandshakeLogs:
             return [f"{STORE_OK} {int(not self.store_fault)}\n".encode()]
         of_source = source_lines(family, self._stats, self._clock.monotonic())
         return of_source or self._lines.lines_of(family)
+
+    @property
+    def store_fault(self) -> str:
+        """Why the store cannot be used; empty when it can, or was not needed yet."""
+        return self._commits.fault
 
     @property
     def stats(self) -> Mapping[str, SourceStats]:
@@ -168,25 +146,14 @@ class HandshakeLogs:
             while not self._sources:
                 self._changed.clear()
                 await self._changed.wait()
-            await self._load()
+            await self._commits.load()
+            self._is_loaded = True
+            self._show()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._commit_forever())
+                tasks.create_task(self._commits.run())
                 await self._follow_sources(tasks)
         finally:
             await self._store.close()
-
-    async def _load(self) -> None:
-        while not self._is_loaded:
-            try:
-                await self._store.open()
-                async with self._store.reading() as connection:
-                    await self._counts.load(connection)
-            except StoreError as exc:
-                await self._wait_for_store(exc)
-            else:
-                self._is_loaded = True
-                self.store_fault = ""
-                self._show()
 
     async def _follow_sources(self, tasks: asyncio.TaskGroup) -> None:
         """Keep one task for each source."""
@@ -198,7 +165,7 @@ class HandshakeLogs:
                     task.cancel()
                     await asyncio.wait([task])
                     del running[name]
-                    self._attributors.pop(name, None)
+                    self._commits.end(name)
             for name, source in self._sources.items():
                 if name not in running:
                     running[name] = (source, tasks.create_task(self._follow(source)))
@@ -209,7 +176,7 @@ class HandshakeLogs:
         while True:
             try:
                 await self._read(source)
-            except OSError as exc:
+            except (OSError, ExporterError) as exc:
                 self._note_fault(source, exc)
             except Exception as exc:
                 log.exception("the log source failed: source=%s", source.name)
@@ -219,12 +186,7 @@ class HandshakeLogs:
             await self._clock.sleep(_RETRY_S)
 
     async def _read(self, source: Source) -> None:
-        if (before := self._in_flight.get(source.name)) is not None:
-            await asyncio.wait([before])  # of the same log, as it was configured before
-        position, joins = self._held.get(source.name) or self._counts.position(source.name)
-        now_s = self._clock.monotonic()
-        attributor = Attributor(source.name, source.options, joins, now_s)
-        self._attributors[source.name] = attributor
+        attributor, position = await self._commits.begin(source)
         batches = source.batches(position)
         try:
             async for batch in batches:
@@ -248,10 +210,10 @@ class HandshakeLogs:
         if batch.data and stats.waiting_since_s is None:
             stats.waiting_since_s = self._clock.monotonic()
         if len(batch.data) > _SHORT_BYTES:
-            scanned = await asyncio.to_thread(scan, batch)
+            scanned = await asyncio.to_thread(scan, batch, attributor.reader)
         else:
-            scanned = scan(batch)
-        await self._queue(source, attributor, batch, scanned)
+            scanned = scan(batch, attributor.reader)
+        await self._commits.add(source, attributor, batch, scanned)
         stats.line_count += scanned.stats.line_count
         stats.matched_count += scanned.stats.matched_count
         stats.cut_count += scanned.stats.cut_count
@@ -260,112 +222,6 @@ class HandshakeLogs:
             self._counts.note_shape(shape)
         if not batch.is_behind:
             stats.waiting_since_s = None
-
-    async def _queue(
-        self, source: Source, attributor: Attributor, batch: Batch | None, scanned: Scanned
-    ) -> None:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        at = self._clock.now() if batch is None else (batch.newest_at or batch.read_at)
-        self._waiting.append(
-            _Waiting(
-                source=source,
-                attributor=attributor,
-                batch=batch,
-                scanned=scanned,
-                at=at,
-                done=done,
-            )
-        )
-        self._in_flight[source.name] = done
-        self._work.set()
-        await asyncio.shield(done)  # it is committed all the same when this source is stopped
-
-    # Into the store
-
-    async def _commit_forever(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_TICK_S):
-                    await self._work.wait()
-            self._work.clear()
-            waiting, self._waiting = self._waiting, []
-            if self._inventory is not None and self._identified is not self._inventory:
-                self._identified = self._inventory
-                self._identity = await asyncio.to_thread(Identity, self._inventory)
-            attributors = list(self._attributors.items())
-            if sum(len(one.scanned.readings) for one in waiting) > _SHORT_READINGS:
-                change, events = await asyncio.to_thread(self._change, waiting, attributors)
-            else:
-                change, events = self._change(waiting, attributors)
-            await self._store_change(change, events, waiting)
-            for one in waiting:
-                one.done.set_result(None)
-
-    async def _store_change(
-        self, change: Change, events: list[Event], waiting: Sequence[_Waiting]
-    ) -> None:
-        change.positions = self._held | change.positions
-        # The very first position tells where the reading began; without it all would begin anew
-        is_first = not all(map(self._counts.has_position, change.positions))
-        is_asked_for = change.tallies or is_first or any(True for _ in _pushed(waiting))
-        now_s = self._clock.monotonic()
-        if is_asked_for or (change.positions and now_s - self._written_s >= _QUIET_S):
-            for event in await self._commit(change, events, waiting):
-                self._counts.note_peer(event)
-            self._held, self._written_s = {}, now_s
-        else:
-            self._held = change.positions
-
-    def _change(
-        self, waiting: Sequence[_Waiting], attributors: Sequence[tuple[str, Attributor]]
-    ) -> tuple[Change, list[Event]]:
-        change = Change()
-        events: list[Event] = []
-        now, now_s = self._clock.now(), self._clock.monotonic()
-        for one in waiting:
-            events += one.attributor.events(one.scanned, self._identity, one.at, now_s)
-            self._note_position(change, one.source.name, one.attributor, one.batch)
-        for name, attributor in attributors:
-            if late := list(attributor.due(self._identity, now, now_s)):
-                events += late
-                self._note_position(change, name, attributor, None)
-        for event in events:
-            self._counts.apply(change, event)
-        return change, events
-
-    def _note_position(
-        self, change: Change, name: str, attributor: Attributor, batch: Batch | None
-    ) -> None:
-        known = change.positions.get(name) or self._held.get(name)
-        position, _ = known or self._counts.position(name)
-        if batch is not None and batch.position is not None:
-            position = batch.position
-        change.positions[name] = (position, attributor.dump())
-
-    async def _commit(
-        self, change: Change, events: list[Event], waiting: Sequence[_Waiting]
-    ) -> list[Event]:
-        """Return the events once they are in the store and shown; tries until they are."""
-        while True:
-            try:
-                async with self._store.writing() as connection:
-                    await write(connection, change)
-            except StoreError as exc:
-                # Whoever pushed is told, and sends again what then must not be counted already
-                refused = _refuse_pushes(waiting, exc)
-                events = [event for event in events if event.source not in refused]
-                change = Change(positions=change.positions)
-                for event in events:
-                    self._counts.apply(change, event)
-                await self._wait_for_store(exc)
-            else:
-                break
-        self.store_fault = ""
-        self._counts.publish(change)
-        await self._show_change(change)
-        for committed in _pushed(waiting):
-            committed.set_result(None)
-        return events
 
     async def _show_change(self, change: Change) -> None:
         keys = list(change.tallies)
@@ -376,24 +232,3 @@ class HandshakeLogs:
                 await self._clock.sleep(0)
         if change.certificates:
             self._lines.update({}, change.certificates)
-
-    async def _wait_for_store(self, exc: StoreError) -> None:
-        if self.store_fault != str(exc):
-            log.error("handshake logs are not read: %s", exc)
-        self.store_fault = str(exc)
-        await self._clock.sleep(_RETRY_S)
-
-
-def _pushed(waiting: Sequence[_Waiting]) -> Iterator[asyncio.Future[None]]:
-    """Yield what those wait for who pushed."""
-    for one in waiting:
-        committed = one.batch.committed if one.batch is not None else None
-        if committed is not None and not committed.done():
-            yield committed
-
-
-def _refuse_pushes(waiting: Sequence[_Waiting], exc: StoreError) -> set[str]:
-    """Let whoever pushed know; return the names of those sources."""
-    for committed in _pushed(waiting):
-        committed.set_exception(exc)
-    return {one.source.name for one in waiting if isinstance(one.source, PushSource)}

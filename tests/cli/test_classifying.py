@@ -1,7 +1,9 @@
 """``logs classify``: one object a line, or a table for people."""
 
+import gzip
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +88,48 @@ async def test_hostile_text_does_not_reach_the_terminal() -> None:
 
     assert "\x1b" not in ended.out
     assert "\u202e" not in ended.out
+
+
+@pytest.mark.slow
+async def test_a_rotated_and_packed_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "error.log.2.gz"
+    path.write_bytes(gzip.compress(b"hello\n" + REFUSED + b"\n"))
+
+    ended = await run("logs", "classify", path)
+
+    assert "2 lines: 0 handshakes, 1 failures" in ended.out
+
+
+@pytest.mark.slow
+async def test_a_packed_file_that_is_damaged_is_code_2_after_what_could_be_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "error.log.2.gz"
+    path.write_bytes(gzip.compress(REFUSED + b"\n")[:-9])
+
+    ended = await run("logs", "classify", "--json", path)
+
+    assert ended.code == 2
+    assert "it is damaged" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.slow
+async def test_a_format_of_ones_own_can_be_tried(tmp_path: Path) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text(
+        "targets: {static: []}\n"
+        "handshake_logs:\n"
+        "  - file: gateway.log\n"
+        "    message_keys: [said]\n"
+        "    formats:\n"
+        "      - {name: acme, pattern: '^turned away (?P<peer>\\S+) (?P<reason>.*)$',\n"
+        "         outcome: failure, mark: turned away}\n"
+    )
+    lines = b'{"said": "turned away 10.0.0.9 tlsv1 alert unknown ca"}\n' + REFUSED
+
+    ended = await run("logs", "classify", "--json", "--config", config, stdin=lines)
+
+    found = [json.loads(line) for line in ended.out.splitlines()]
+    assert [one["writer"] for one in found] == ["acme", "nginx"]
+    assert [one["peer"] for one in found] == ["10.0.0.9", "10.0.0.5"]

@@ -2,7 +2,8 @@ import pytest
 from pydantic import ValidationError
 
 from exporter.handshake_log.classify import LineReader
-from exporter.handshake_log.custom import CustomFormat, format_of
+from exporter.handshake_log.custom import CustomFormat
+from exporter.handshake_log.readers import format_of
 from exporter.observations import HandshakeRecord, Reason, ToldBy
 
 

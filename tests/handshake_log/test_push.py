@@ -72,6 +72,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(made.logs.run())
         async with made.client:
+            await until(lambda: bool(made.logs.shown.tallies))  # the store has been read
             yield made
         running.cancel()
 

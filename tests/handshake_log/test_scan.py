@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.handshake_log.classify import MAX_LINE_BYTES, READER, LineReader
-from exporter.handshake_log.custom import CustomFormat, format_of
+from exporter.handshake_log.custom import CustomFormat
+from exporter.handshake_log.readers import format_of
 from exporter.handshake_log.scan import Found, Scanner
 
 FAILURE = (

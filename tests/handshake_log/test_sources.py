@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from exporter.clock import SystemClock
 from exporter.errors import StoreError
+from exporter.handshake_log.custom import CustomFormat, Outcome
 from exporter.handshake_log.options import Options, ReadFrom, Side
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.store import Store
@@ -25,6 +26,7 @@ FAILURES = "fleet_tls_handshake_failures_total"
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tried again sooner than an operator needs."""
     monkeypatch.setattr("exporter.handshake_log.sources._RETRY_S", 0.05)
+    monkeypatch.setattr("exporter.handshake_log.commits._RETRY_S", 0.05)
 
 
 def log_at(path: Path, side: Side = Side.GATEWAY, device: str | None = None) -> Options:
@@ -141,6 +143,40 @@ async def test_where_a_device_writes_the_log_its_own_words_mean_itself(tmp_path:
         await until(lambda: samples(logs, FAILURES))
 
         assert samples(logs, FAILURES) == {failed("dev-3"): 1}
+
+
+async def test_a_source_has_formats_and_message_keys_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "acme.log"
+    acme = CustomFormat(
+        name="acme",
+        pattern=r"^turned away (?P<peer>\S+): (?P<reason>.*)$",
+        outcome=Outcome.FAILURE,
+        mark="turned away",
+    )
+    options = log_at(path).model_copy(update={"formats": (acme,), "message_keys": ("said",)})
+    append(path, b'{"said": "turned away 10.0.0.4: tlsv1 alert unknown ca"}\n')
+
+    async with running(tmp_path, options) as logs:
+        await until(lambda: samples(logs, FAILURES))
+
+        assert samples(logs, FAILURES) == {failed("dev-4"): 1}
+
+
+async def test_the_name_a_client_asks_for_tells_whose_it_was_where_nothing_else_does(
+    tmp_path: Path,
+) -> None:
+    line = (
+        b"192.0.2.7 [24/Nov/2026:03:58:48 +0000] TLSv1.3 TLS_AES_256_GCM_SHA384 resumed=."
+        b' status=200 sni="dev-5" client="-" client_end="-"\n'
+    )
+    append(tmp_path / "gw.log", line, line.replace(b"192.0.2.7", b"10.0.0.6"))
+
+    async with running(tmp_path, log_at(tmp_path / "gw.log")) as logs:
+        await until(lambda: len(samples(logs, "fleet_tls_handshakes_total")) == 2)
+
+        assert set(samples(logs, "fleet_tls_handshakes_total")) == {
+            '{gateway="gw",device="dev-5"}', '{gateway="gw",device="dev-6"}',
+        }  # fmt: skip
 
 
 async def test_a_hostile_name_counts_for_nobody_else(tmp_path: Path) -> None:
