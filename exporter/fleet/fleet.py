@@ -15,11 +15,10 @@ from exporter.fleet.model import (
     MISSED_LOOKS,
     NO_VERDICTS,
     Acceptance,
-    Basis,
     FleetSnapshot,
     TargetState,
 )
-from exporter.fleet.predictions import Predictions
+from exporter.fleet.predictions import Group, Predictions
 from exporter.observations import Observation
 from exporter.targets.model import Inventory
 from exporter.verdicts.model import Verdict
@@ -159,6 +158,46 @@ class Fleet:
         for watcher in self._watchers:
             watcher.inventory_changed(self.snapshot())
 
+    def use_reports(
+        self,
+        reported: Mapping[str, frozenset[str]],
+        certificates: Mapping[str, Certificate],
+    ) -> None:
+        """Predict by what devices reported, from now on.
+
+        ``reported`` are the anchors of each device with a report that is fresh; the others go by
+        the inventory. ``certificates`` are anchors that came as a whole; both by SHA-256.
+        """
+        self._predictions.tell_reports(reported, certificates)
+        self._regroup()
+
+    def would_accept(
+        self,
+        chain: Sequence[Certificate],
+        *,
+        name: str | None,
+        at: datetime,
+        gateway: str | None = None,
+    ) -> Mapping[str, Acceptance | None]:
+        """Return what each device behind ``gateway`` (None: behind any) would say to ``chain``.
+
+        ``name`` is the one that the chain must be for. Each distinct store is judged once. None:
+        what the device trusts is not known, or there is no chain; see ``Acceptance.accepts`` for
+        what cannot be said of a device whose store is known in part.
+        """
+        found: dict[str, Acceptance | None] = {
+            device: None
+            for device, state in self._states.items()
+            if state.target.gateway is not None and gateway in (None, state.target.gateway)
+        }
+        if not chain:
+            return found
+        groups = self._predictions.groups()
+        for group in groups if gateway is None else self._predictions.groups_of(gateway):
+            told = self._expected(group, chain, name, at)
+            found |= dict.fromkeys(group.devices, told)
+        return found
+
     def record(self, observation: Observation) -> TargetState | None:
         """Take in what a look saw and return the target's new state.
 
@@ -173,6 +212,8 @@ class Fleet:
         if seen.chain is not state.chain:
             self._judge.learn(seen.chain[1:])
         self._settle(seen)
+        if seen.chain is not state.chain and self._predictions.recognize(seen.chain):
+            self._regroup()
         return self._states[observation.target]
 
     def judge_due(self) -> bool:
@@ -221,7 +262,7 @@ class Fleet:
         self._put(state)
         ends = [verdict.steady_until for verdict in verdicts.values()]
         for group in self._predictions.groups_of(state.target.name):
-            told = self._predict(state, group.store, now)
+            told = self._predict(state, group, now)
             if told is not None:
                 ends.append(told.verdict.steady_until)
             if told != self._predictions.last(group):
@@ -244,11 +285,35 @@ class Fleet:
         }
         return known if found == known else found
 
-    def _predict(self, state: TargetState, held: TrustStore, now: datetime) -> Acceptance | None:
+    def _predict(self, state: TargetState, group: Group, now: datetime) -> Acceptance | None:
         if not state.is_chain_current:
             return None
-        verdict = self._judge.judge(state.chain, held, name=state.target.checked_name, at=now)
-        return Acceptance(gateway=state.target.name, basis=Basis.INVENTORY, verdict=verdict)
+        return self._expected(group, state.chain, state.target.checked_name, now)
+
+    def _expected(
+        self, group: Group, chain: Sequence[Certificate], name: str | None, at: datetime
+    ) -> Acceptance:
+        held = group.held
+        return Acceptance(
+            gateway=group.gateway,
+            basis=held.basis,
+            verdict=self._judge.judge(chain, held.store, name=name, at=at),
+            is_partial=held.is_partial,
+        )
+
+    def _regroup(self) -> None:
+        """Predict anew where it is known otherwise what devices trust."""
+        targets = [state.target for state in self._states.values()]
+        self._predictions.use(targets, self._stores, kept_gateways=self._states.keys())
+        now = self._clock.now()
+        for name in self._predictions.unjudged():
+            if name in self._states and self._states[name].is_chain_current:
+                self._due.set_now(name, now=now)
+        self.judge_due()
+        told = self._predictions.by_device()
+        for name, state in list(self._states.items()):
+            if state.acceptance is not told.get(name):
+                self._put(replace(state, acceptance=told.get(name)))
 
     def _put(self, state: TargetState) -> None:
         name = state.target.name

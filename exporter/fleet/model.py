@@ -29,16 +29,24 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """What a device is predicted to say to the chain that its gateway serves now.
+    """What a device is predicted to say to a chain of its gateway; by itself, what it serves now.
 
     Attributes:
-        verdict: The gateway's chain and name, judged by all that the device trusts together.
-            Shared by all devices that hold the same.
+        verdict: The chain and the gateway's name, judged by all that the device trusts together.
+            Shared by all devices that trust the same.
+        is_partial: Of some anchors that the device reported only the hash is known: what the
+            others refuse, these may accept. See ``accepts``.
     """
 
     gateway: str
     basis: Basis
     verdict: Verdict
+    is_partial: bool = False
+
+    @property
+    def accepts(self) -> bool | None:
+        """Whether the device accepts the chain; None: not known."""
+        return None if self.is_partial and not self.verdict.verified else self.verdict.verified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

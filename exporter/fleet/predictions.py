@@ -1,32 +1,59 @@
-"""What each device would say to its gateway's chain, judged once for all that hold the same."""
+"""What each device would say to its gateway's chain, judged once for all that trust the same."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from exporter.anchors import TrustStore, union
+from exporter.anchors import TrustStore
+from exporter.certificates import Certificate
+from exporter.fleet.held import Held, Holdings
 from exporter.fleet.model import Acceptance
 from exporter.targets.model import Role, Target
+
+_Key = tuple[str, str, str, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The devices behind one gateway that trust the same.
-
-    Attributes:
-        store: All that they hold, as one store.
-    """
+    """The devices behind one gateway that trust the same, by the same basis."""
 
     gateway: str
-    store: TrustStore
+    held: Held
     devices: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> _Key:
+        """One for each group."""
+        return (self.gateway, *self.held.key)
 
 
 class Predictions:
     """The groups, and what was last predicted for each."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, dict[str, Group]] = {}
-        self._last: dict[tuple[str, str], Acceptance] = {}
+        self._groups: dict[str, dict[_Key, Group]] = {}
+        self._last: dict[_Key, Acceptance] = {}
+        self._reported: Mapping[str, frozenset[str]] = {}
+        self._certificates: dict[str, Certificate] = {}
+        self._missing: set[str] = set()
+
+    def tell_reports(
+        self,
+        reported: Mapping[str, frozenset[str]],
+        certificates: Mapping[str, Certificate],
+    ) -> None:
+        """Go by these reports at the next ``use``."""
+        self._reported = reported
+        self._certificates |= certificates
+
+    def recognize(self, chain: Iterable[Certificate]) -> bool:
+        """Keep of ``chain`` what is known as a reported hash only; False: nothing is.
+
+        Those that are found count at the next ``use``.
+        """
+        found = {one.fingerprint_sha256: one for one in chain}
+        fresh = found.keys() & self._missing
+        self._certificates |= {fingerprint: found[fingerprint] for fingerprint in fresh}
+        return bool(fresh)
 
     def use(
         self,
@@ -39,67 +66,57 @@ class Predictions:
 
         What was predicted for a group that remains, behind one of ``kept_gateways``, is kept.
         """
-        unions: dict[tuple[str, ...], TrustStore | None] = {}
-        groups: dict[str, dict[str, Group]] = {}
+        holdings = Holdings(
+            stores=stores, reported=self._reported, certificates=self._known(stores)
+        )
+        groups: dict[str, dict[_Key, Group]] = {}
         for target in targets:
-            if target.role is not Role.DEVICE or target.gateway is None or not target.holds:
+            if target.role is not Role.DEVICE or target.gateway is None:
                 continue
-            if target.holds not in unions:
-                unions[target.holds] = _held(target.holds, stores)
-            held = unions[target.holds]
+            held = holdings.of(target)
             if held is not None:
                 behind = groups.setdefault(target.gateway, {})
-                fresh = Group(gateway=target.gateway, store=held)
-                behind.setdefault(held.digest, fresh).devices.append(target.name)
-        self._groups = groups
+                fresh = Group(gateway=target.gateway, held=held)
+                behind.setdefault(fresh.key, fresh).devices.append(target.name)
+        self._groups, self._missing = groups, holdings.missing
         self._last = {
-            (gateway, digest): told
-            for (gateway, digest), told in self._last.items()
-            if gateway in kept_gateways and digest in groups.get(gateway, {})
+            key: told
+            for key, told in self._last.items()
+            if key[0] in kept_gateways and key in groups.get(key[0], {})
         }
 
     def groups_of(self, gateway: str) -> Iterable[Group]:
         """Return the groups of devices behind ``gateway``; none for what is no gateway."""
         return self._groups.get(gateway, {}).values()
 
+    def groups(self) -> Iterable[Group]:
+        """Return the groups behind all gateways."""
+        return (group for behind in self._groups.values() for group in behind.values())
+
     def last(self, group: Group) -> Acceptance | None:
         """Return what was last predicted for ``group``; None: nothing can be said."""
-        return self._last.get((group.gateway, group.store.digest))
+        return self._last.get(group.key)
 
     def tell(self, group: Group, told: Acceptance | None) -> None:
         """Remember what is predicted for ``group``."""
-        key = (group.gateway, group.store.digest)
         if told is None:
-            self._last.pop(key, None)
+            self._last.pop(group.key, None)
         else:
-            self._last[key] = told
+            self._last[group.key] = told
 
     def unjudged(self) -> set[str]:
         """Return the gateways with a group of which nothing was said yet."""
-        return {
-            group.gateway
-            for behind in self._groups.values()
-            for group in behind.values()
-            if self.last(group) is None
-        }
+        return {group.gateway for group in self.groups() if self.last(group) is None}
 
     def by_device(self) -> Mapping[str, Acceptance]:
         """Return what was last predicted for each device."""
         return {
             device: told
-            for behind in self._groups.values()
-            for group in behind.values()
+            for group in self.groups()
             if (told := self.last(group)) is not None
             for device in group.devices
         }
 
-
-def _held(names: tuple[str, ...], stores: Mapping[str, TrustStore]) -> TrustStore | None:
-    """Return the union of the stores; None when one is not known: then nothing can be said.
-
-    A part of what a device trusts may refuse what the whole accepts: judging by the part would
-    raise a false alarm.
-    """
-    if any(name not in stores for name in names):
-        return None
-    return union("+".join(names), (stores[name] for name in names))
+    def _known(self, stores: Mapping[str, TrustStore]) -> Mapping[str, Certificate]:
+        anchors = (anchor for store in stores.values() for anchor in store.anchors)
+        return self._certificates | {anchor.fingerprint_sha256: anchor for anchor in anchors}

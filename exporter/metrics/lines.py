@@ -66,12 +66,12 @@ def _expiry_warning(name: str, state: TargetState) -> str:
 
 def _accepts(name: str, state: TargetState) -> str:
     told = state.acceptance
-    if told is None:
+    if told is None or told.accepts is None:
         return ""
     return (
         f'fleet_tls_device_accepts_gateway{{device="{name}",'
         f'gateway="{label_value(told.gateway)}",basis="{told.basis}"}}'
-        f" {int(told.verdict.verified)}\n"
+        f" {int(told.accepts)}\n"
     )
 
 

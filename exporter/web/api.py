@@ -70,7 +70,7 @@ def problems_of(state: TargetState) -> tuple[Reason, ...]:
     """Return every reason why the target is not healthy, as far as it is known."""
     look = state.observation
     verdicts = [*state.verdicts.values()]
-    if state.acceptance is not None:
+    if state.acceptance is not None and state.acceptance.accepts is not None:
         verdicts.append(state.acceptance.verdict)
     return outcome_of(verdicts, failure=look.reason if look else None).reasons
 
@@ -120,7 +120,7 @@ def _acceptance_json(told: Acceptance | None) -> Json | None:
     return {
         "gateway": told.gateway,
         "basis": told.basis.value,
-        "accepts": told.verdict.verified,
+        "accepts": told.accepts,
         "reasons": [reason.value for reason in told.verdict.reasons],
         "detail": told.verdict.detail,
     }

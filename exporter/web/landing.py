@@ -49,7 +49,7 @@ def rows_of(targets: Mapping[str, TargetState]) -> tuple[Row, ...]:
     """Return how many gateways, devices and predictions there are in each state."""
     states = list(targets.values())
     reachable = [state for state in states if state.target.host is not None]
-    accepted = [state.acceptance and state.acceptance.verdict.verified for state in states]
+    accepted = [state.acceptance and state.acceptance.accepts for state in states]
     behind = [
         told
         for told, state in zip(accepted, states, strict=True)
