@@ -47,6 +47,11 @@ _SECTIONS = (
         "A source that cannot log successes leaves out what it cannot know.",
     ),
     (
+        Filler.WEBHOOK,
+        "Webhook",
+        "From Alertmanager's deliveries; see [remediation](remediation.md).",
+    ),
+    (
         Filler.REMEDIATION,
         "Remediation",
         "From the guarded rollback. The names are settled, since alert rules use them; this\n"

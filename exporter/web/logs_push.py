@@ -3,22 +3,21 @@
 import asyncio
 import base64
 import binascii
-import hmac
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from aiohttp import web
 
 from exporter.errors import StoreError
 from exporter.handshake_log.loki import BodyError, joined, lines_of_json, lines_of_protobuf
 from exporter.handshake_log.push import PushBusyError, PushSource
+from exporter.web.bodies import read_body
 from exporter.web.server import Route
+from exporter.web.tokens import bearer_token, is_token_in
 
 MOST_BYTES = 16 << 20
 """Of one delivery, unpacked."""
 
 _AGAIN = {"Retry-After": "5"}
-_BODY_S = 30.0
 _DURABLE_S = 20.0
 _TEXT = {"text/plain", "application/x-ndjson", "application/octet-stream"}
 
@@ -90,58 +89,23 @@ def _unauthorized() -> web.HTTPUnauthorized:
 
 
 async def _is_authorized(request: web.Request, source: PushSource) -> bool:
-    path = source.options.token_file
-    token = await asyncio.to_thread(_read_token, path) if path is not None else b""
     given = _given_token(request.headers.get("Authorization", ""))
-    return bool(token) and hmac.compare_digest(given, token)
-
-
-def _read_token(path: Path) -> bytes:
-    # Read for each delivery, so that a changed file counts at once
-    try:
-        with path.open("rb") as file:
-            return file.read(4096).strip()
-    except OSError:
-        return b""
+    return await is_token_in(source.options.token_file, given)
 
 
 def _given_token(header: str) -> bytes:
     """Return a bearer token, or the password of basic authentication (Loki's clients know it)."""
     scheme, _, rest = header.partition(" ")
-    if scheme.lower() == "bearer":
-        return rest.strip().encode("utf-8", "replace")
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(rest.strip(), validate=True).partition(b":")[2]
         except (binascii.Error, ValueError):
             return b""
-    return b""
+    return bearer_token(header)
 
 
 async def _body(request: web.Request) -> bytes:
-    """Return the body; aiohttp has unpacked gzip as it came, so the bound is on the unpacked."""
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(_BODY_S):
-            async for chunk in request.content.iter_chunked(1 << 16):
-                size += len(chunk)
-                if size > MOST_BYTES:
-                    raise _too_large()
-                parts.append(chunk)
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(text=f"the body did not come in {_BODY_S:.0f} s\n") from None
-    except web.RequestPayloadError as exc:
-        raise web.HTTPBadRequest(text="the body is not what its header says\n") from exc
-    return b"".join(parts)
-
-
-def _too_large() -> web.HTTPRequestEntityTooLarge:
-    return web.HTTPRequestEntityTooLarge(
-        max_size=MOST_BYTES,
-        actual_size=MOST_BYTES + 1,
-        text=f"a delivery holds at most {MOST_BYTES} bytes, unpacked; send smaller ones\n",
-    )
+    return await read_body(request, most_bytes=MOST_BYTES, what="a delivery")
 
 
 async def _deliver(source: PushSource, data: bytes) -> web.Response:

@@ -11,6 +11,7 @@ from exporter.metrics.catalogue.own import OWN
 from exporter.metrics.catalogue.remediation import REMEDIATION
 from exporter.metrics.catalogue.rotation import ROTATION
 from exporter.metrics.catalogue.targets import DETAILS, TARGETS
+from exporter.metrics.catalogue.webhook import WEBHOOK
 from exporter.metrics.document import metrics_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -18,7 +19,7 @@ ALL = list(CATALOGUE.values())
 
 
 def test_no_metric_is_declared_twice() -> None:
-    declared = (*OWN, *REMEDIATION, *ROTATION, *TARGETS, *HANDSHAKES, *DETAILS)
+    declared = (*OWN, *WEBHOOK, *REMEDIATION, *ROTATION, *TARGETS, *HANDSHAKES, *DETAILS)
     assert len(CATALOGUE) == len(declared)
     assert len({metric.family for metric in ALL}) == len(ALL)
 

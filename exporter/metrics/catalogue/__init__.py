@@ -8,12 +8,13 @@ from exporter.metrics.catalogue.own import OWN
 from exporter.metrics.catalogue.remediation import REMEDIATION
 from exporter.metrics.catalogue.rotation import ROTATION
 from exporter.metrics.catalogue.targets import DETAILS, TARGETS
+from exporter.metrics.catalogue.webhook import WEBHOOK
 
 __all__ = ["CATALOGUE", "HANDING", "Filler", "Kind", "Metric"]
 
 CATALOGUE: Mapping[str, Metric] = {
     metric.name: metric
-    for metric in (*OWN, *REMEDIATION, *ROTATION, *TARGETS, *HANDSHAKES, *DETAILS)
+    for metric in (*OWN, *WEBHOOK, *REMEDIATION, *ROTATION, *TARGETS, *HANDSHAKES, *DETAILS)
 }
 """By name, in the order in which they are exposed. Where the series budget does not suffice,
 the first ones stay."""

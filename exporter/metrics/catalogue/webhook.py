@@ -1,0 +1,31 @@
+"""The metrics that Alertmanager's deliveries fill."""
+
+from functools import partial
+
+from exporter.metrics.catalogue.model import PREFIX, Filler, Kind, Metric
+
+_metric = partial(Metric, filler=Filler.WEBHOOK)
+
+WEBHOOK = (
+    _metric(
+        name=f"{PREFIX}webhook_deliveries_total",
+        kind=Kind.COUNTER,
+        labels=("answer",),
+        help="Deliveries of Alertmanager, by how they were answered, since the start.",
+        notes="`accepted`: durable before it was answered. `invalid` can never become valid."
+        " Zeros from the start for each answer.",
+        examples=(
+            (
+                "somebody without the credential",
+                "increase(fleet_tls_webhook_deliveries_total"
+                '{answer=~"unauthorized|forbidden"}[1h]) > 0',
+            ),
+        ),
+    ),
+    _metric(
+        name=f"{PREFIX}webhook_alerts_total",
+        kind=Kind.COUNTER,
+        labels=("outcome",),
+        help="Alerts in accepted deliveries: accepted, duplicate or ignored, since the start.",
+    ),
+)
