@@ -7,14 +7,12 @@ import hashlib
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import (
-    CertificateIssuerPrivateKeyTypes,
-    PublicKeyTypes,
-)
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -28,6 +26,13 @@ from exporter.gateway.agent.versions import VersionError, write_private
 from exporter.targets.addresses import is_host
 from exporter.wording import shown
 
+MadeKey: TypeAlias = (
+    ec.EllipticCurvePrivateKey
+    | rsa.RSAPrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+)
+
 _DEFAULT_RSA_BITS = 2048
 _CURVES: dict[str, type[ec.EllipticCurve]] = {
     "EC P-256": ec.SECP256R1,
@@ -40,7 +45,7 @@ class RequestError(ExporterError):
     """What a certificate request should say cannot be said."""
 
 
-def new_key(like: str) -> CertificateIssuerPrivateKeyTypes:
+def new_key(like: str) -> MadeKey:
     """Return a fresh key of a kind as certificates name it; EC P-256 for one not made here."""
     family, _, size = like.partition(" ")
     if family == "RSA":
@@ -53,7 +58,7 @@ def new_key(like: str) -> CertificateIssuerPrivateKeyTypes:
     return ec.generate_private_key(_CURVES.get(like, ec.SECP256R1)())
 
 
-def pem_of(key: CertificateIssuerPrivateKeyTypes) -> bytes:
+def pem_of(key: MadeKey) -> bytes:
     """Return a key as it is written to its file, and nowhere else."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -74,7 +79,7 @@ class Keys:
         """Make the folder."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
 
-    def keep(self, key: CertificateIssuerPrivateKeyTypes) -> str:
+    def keep(self, key: MadeKey) -> str:
         """Write a new key; return what it is known by.
 
         Raises:
@@ -103,7 +108,7 @@ class Keys:
 
 
 def request_pem(
-    key: CertificateIssuerPrivateKeyTypes,
+    key: MadeKey,
     *,
     subject: str | None,
     dns_names: Sequence[str] | None,

@@ -83,7 +83,7 @@ def test_a_key_is_kept_for_us_alone_until_another_takes_its_place(tmp_path: Path
     assert keys.pem(names[0]) is None
     kept = keys.pem(names[1])
     assert kept == pem_of(second)
-    assert load_pem_private_key(kept, password=None)
+    assert load_pem_private_key(kept, password=None).public_key() == second.public_key()
     (file,) = (tmp_path / "keys").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
