@@ -25,6 +25,7 @@ demo: venv
 
 test: debian venv-dev static rules-checked
 	$(PY) -m pytest -n auto --cov --cov-report=term:skip-covered $(ARGS)
+	$(PY) -m coverage report --fail-under=100 --include="$$($(PY) -m tools.pure_coverage)"
 
 check: venv-dev static rules-checked
 	$(PY) -m pytest -q -n auto -m "not slow" $(ARGS)

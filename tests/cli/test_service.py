@@ -49,7 +49,8 @@ class Running:
 
 def config(folder: Path, **sections: object) -> Path:
     path = folder / "config.yml"
-    path.write_text(yaml.safe_dump({"listen": "127.0.0.1:0", "targets": {}, **sections}))
+    # JSON is YAML, and takes no half a minute for 20,000 targets
+    path.write_text(json.dumps({"listen": "127.0.0.1:0", "targets": {}, **sections}))
     return path
 
 
@@ -62,7 +63,7 @@ async def service(
     )
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (found := _LISTENING.search(line := await process.stderr.readline())):
                 assert line, "it ended before it listened"
         yield Running(process=process, url=found.group(1).decode().rstrip('",}'))
@@ -113,13 +114,14 @@ async def test_it_ends_in_time_whatever_hangs(tmp_path: Path) -> None:
     assert took_s < 5
 
 
+@pytest.mark.timeout(180)
 async def test_a_scrape_under_way_is_still_answered(tmp_path: Path) -> None:
     targets = [{"name": f"gw-{n}", "address": "127.0.0.1:1"} for n in range(20_000)]
     async with (
         service(config(tmp_path, targets={"static": targets})) as running,
         aiohttp.ClientSession() as session,
     ):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 async with session.get(f"{running.url}/metrics") as answer:
                     if (await answer.text()).count("fleet_tls_target_info{") == 20_000:
@@ -127,7 +129,7 @@ async def test_a_scrape_under_way_is_still_answered(tmp_path: Path) -> None:
         async with session.get(f"{running.url}/metrics") as answer:
             running.process.send_signal(signal.SIGTERM)
             text = await answer.text()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await running.process.wait()
 
     assert text.count("fleet_tls_target_info{") == 20_000

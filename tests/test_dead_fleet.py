@@ -1,0 +1,132 @@
+"""The whole service before a fleet of which nearly all is dead: real listeners, real time."""
+
+import asyncio
+import json
+import socket
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.app import App
+from exporter.clock import SystemClock
+from exporter.config import load
+from tests.listeners import listening, say_nothing, server_context
+from tests.pki import make_leaf
+
+INTERVAL_S = 8
+SILENT, REFUSING, LIVE = 950, 950, 100
+
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+
+
+def write_config(folder: Path, *, silent: int, closed: int, live: int) -> Path:
+    def some(count: int, word: str, network: int, port: int) -> list[dict[str, object]]:
+        # each at an address of its own, or the bound per host would be what is tested
+        return [
+            {
+                "name": f"{word}-{n}",
+                "address": f"127.{network}.{n // 250}.{n % 250 + 1}:{port}",
+                "trust_stores": ["fw"],
+            }
+            for n in range(count)
+        ]
+
+    targets = [
+        *some(SILENT, "silent", 1, silent),
+        *some(REFUSING, "closed", 2, closed),
+        *some(LIVE, "live", 3, live),
+    ]
+    # More looks hang at a time (950 x 3 s / 8 s) than there are places
+    pace = {"interval": f"{INTERVAL_S}s", "failing_interval": f"{INTERVAL_S}s", "timeout": "3s"}
+    document = {
+        "listen": "127.0.0.1:0",
+        "trust_stores": [{"name": "fw", "file": "ca.pem"}],
+        "probe": {**pace, "concurrency": 200},
+        "targets": {"static": targets},
+    }
+    (folder / "config.yml").write_text(json.dumps(document))
+    return folder / "config.yml"
+
+
+@asynccontextmanager
+async def serving(path: Path) -> AsyncIterator[str]:
+    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(App(load(path), SystemClock()).run(url.set_result))
+        yield await url
+        running.cancel()
+
+
+async def scraped(session: aiohttp.ClientSession, url: str) -> Samples:
+    async with session.get(f"{url}/metrics") as answer:
+        families = parse_text(await answer.text())
+    return {
+        family.name: [(sample.labels, sample.value) for sample in family.samples]
+        for family in families
+    }
+
+
+def of_the_living(found: Samples, name: str) -> dict[str, float]:
+    samples = found.get(f"fleet_tls_{name}", [])
+    by_target = {labels["target"]: value for labels, value in samples}
+    return {target: value for target, value in by_target.items() if target.startswith("live-")}
+
+
+async def watched(url: str, look_count: int) -> tuple[dict[str, list[float]], Samples]:
+    """The moments of the living targets' looks, until each had so many; the last scrape."""
+    moments: dict[str, list[float]] = defaultdict(list)
+    async with aiohttp.ClientSession() as session:
+        while True:
+            found = await scraped(session, url)
+            for target, at_s in of_the_living(
+                found, "probe_last_attempt_timestamp_seconds"
+            ).items():
+                if at_s not in moments[target][-1:]:
+                    moments[target].append(at_s)
+            if len(moments) == LIVE and min(map(len, moments.values())) >= look_count:
+                return moments, found
+            await asyncio.sleep(0.5)  # noqa: TID251 - real time is what is tested
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_of_two_thousand_targets_the_hundred_that_live_keep_their_interval(
+    tmp_path: Path,
+) -> None:
+    leaf = make_leaf(None, "gw.test")
+    (tmp_path / "ca.pem").write_bytes(leaf.pem)
+    tls = server_context(tmp_path / "tls", (leaf,))
+    with socket.create_server(("", 0), backlog=16) as silent, socket.socket() as closed:
+        closed.bind(("", 0))  # taken, and nobody listens
+        async with listening(say_nothing, host="", tls=tls) as live:
+            path = write_config(
+                tmp_path,
+                silent=silent.getsockname()[1],
+                closed=closed.getsockname()[1],
+                live=live,
+            )
+            async with serving(path) as url:
+                moments, found = await watched(url, 4)
+
+    for at_s in moments.values():
+        # the first look comes sooner than a target's own moment
+        gaps = [after - before for before, after in pairwise(at_s[1:])]
+        assert gaps == pytest.approx([INTERVAL_S] * len(gaps), abs=INTERVAL_S / 4)
+    assert set(of_the_living(found, "probe_handshake_success").values()) == {1.0}
+    of_answering = {
+        name: [
+            v for labels, v in found[f"fleet_tls_exporter_{name}"] if labels["answering"] == "yes"
+        ]
+        for name in ("missed_intervals", "schedule_lag_max_seconds")
+    }
+    assert of_answering["missed_intervals"] == [0.0]
+    assert of_answering["schedule_lag_max_seconds"][0] < INTERVAL_S / 2
+    handshakes = found["fleet_tls_probe_handshake_success"]
+    dead = [labels["target"] for labels, value in handshakes if value == 0]
+    assert len(dead) > 0.9 * (SILENT + REFUSING)
