@@ -106,9 +106,12 @@ class JournalSource:
         Raises:
             JournalError: journalctl cannot be run, or ended.
         """
-        cursor = json.loads(resume)["cursor"] if resume else None
+        if resume is None:
+            # Where "now" was is durable at once: what comes while we are down is read later
+            resume = json.dumps({"cursor": await self._latest_cursor()})
+            yield Batch(data=b"", position=resume, read_at=self._clock.now())
         parser = ExportParser()
-        async with _running(self._command(cursor)) as process:
+        async with _running(self._follow_after(json.loads(resume)["cursor"])) as process:
             assert process.stdout is not None  # noqa: S101 - it was asked for
             while data := await process.stdout.read(_CHUNK_BYTES):
                 entries = parser.feed(data)
@@ -116,13 +119,28 @@ class JournalSource:
                     yield self._batch(entries)
             raise JournalError(await _last_words(process))
 
-    def _command(self, cursor: str | None) -> list[str]:
-        words = ["journalctl", "--output=export", "--follow", "--all"]
-        # --lines=0: a new exporter does not count the history, as with a file
-        words += [f"--after-cursor={cursor}", "--no-tail"] if cursor else ["--lines=0"]
+    async def _latest_cursor(self) -> str | None:
+        """Return the cursor of the journal's latest entry, whosever; None: it has none."""
+        parser = ExportParser()
+        entries: list[Entry] = []
+        async with _running([*self._journalctl(), "--lines=1"]) as process:
+            assert process.stdout is not None  # noqa: S101 - it was asked for
+            while data := await process.stdout.read(_CHUNK_BYTES):
+                entries += parser.feed(data)
+            if await process.wait():
+                raise JournalError(await _last_words(process))
+        return entries[-1].cursor if entries else None
+
+    def _follow_after(self, cursor: str | None) -> list[str]:
+        after = [] if cursor is None else [f"--after-cursor={cursor}"]
+        words = ["--follow", "--no-tail", *after, f"--unit={self.options.journald}"]
+        return [*self._journalctl(), *words]
+
+    def _journalctl(self) -> list[str]:
+        words = ["journalctl", "--output=export", "--all"]
         if self.options.journal_directory is not None:
             words.append(f"--directory={self.options.journal_directory}")
-        return [*words, f"--unit={self.options.journald}"]
+        return words
 
     def _batch(self, entries: Sequence[Entry]) -> Batch:
         return Batch(
