@@ -14,6 +14,7 @@ from exporter.clock import Clock, SystemClock
 from exporter.config import Config, load
 from exporter.errors import ConfigError, Fault
 from exporter.fleet import Fleet, FleetSnapshot
+from exporter.gateway.clients import Clients
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.in_force import InForce
 from exporter.metrics.exposition import Exposition
@@ -59,6 +60,7 @@ class App:
         self._sources_changed, self._taken_up = asyncio.Event(), asyncio.Event()
         self._sources = self._sources_of(self._in_force)
         self._logs = HandshakeLogs(config.handshake_logs, Store(config.store), clock)
+        self._apis = Clients(config.management_apis, clock)
         self._exposition.expose(OwnMetrics(self._counters()), [self._logs])
         pushed = LogsPush(lambda: self._logs.push_sources)
         self._server = Server(self, clock, further=pushed.routes())
@@ -175,6 +177,7 @@ class App:
         await self._server.use(prepared)
         self._in_force = in_force
         self._logs.read(in_force.config.handshake_logs)
+        self._apis.read(in_force.config.management_apis)
         self._sources = self._sources_of(in_force, self._sources)
         self._taken_up.clear()
         self._sources_changed.set()
@@ -274,6 +277,7 @@ class App:
             verdicts=lambda: self._judge,
             exposition=lambda: self._exposition.stats,
             stalls=lambda: self._stalls.stats,
+            management_apis=lambda: self._apis.stats,
         )
 
 

@@ -4,6 +4,18 @@ from pathlib import Path
 
 from exporter.errors import ConfigError, Fault
 
+FileState = tuple[int, int, int]
+"""Changes when a file is written or replaced."""
+
+
+def state_of(path: Path) -> FileState | None:
+    """Return what tells a changed file from the same one; None: it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
 
 def read_bounded(path: Path, limit_bytes: int) -> bytes:
     """Return the content of the file at ``path``.

@@ -5,8 +5,7 @@ from pathlib import Path as FilePath
 
 from exporter.anchors import TrustStore, load_trust_store
 from exporter.certificates import read_pem
-from exporter.config.draft import HANDSHAKE_LOGS, TRUST_STORES, Draft
-from exporter.config.model import Config
+from exporter.config.draft import HANDSHAKE_LOGS, MANAGEMENT_APIS, TRUST_STORES, Draft
 from exporter.config.sentences import Finding, Path
 from exporter.errors import CertificateError, ConfigError
 from exporter.probe.client_files import read_pair
@@ -44,16 +43,19 @@ def file_findings(draft: Draft) -> Iterator[Finding]:
         if problem:
             faulty.add(place)
             yield place, problem
-    for place, pair in _pairs(draft.config).items():
+    for place, pair in _pairs(draft).items():
         if not faulty & pair.keys():
             problem = _pair_problem(*pair.values())
             if problem:
                 yield place, problem
 
 
-def _pairs(config: Config) -> Mapping[Path, Mapping[Path, FilePath | None]]:
+def _pairs(draft: Draft) -> Mapping[Path, Mapping[Path, FilePath | None]]:
     """Return certificate and key by place, each pair by the place to blame."""
-    web, probe = config.web, config.probe
+    web, probe = draft.config.web, draft.config.probe
+    apis = {
+        draft.place(MANAGEMENT_APIS, n): api for n, api in enumerate(draft.config.management_apis)
+    }
     return {
         ("web", "key_file"): {
             ("web", "cert_file"): web.cert_file,
@@ -62,6 +64,13 @@ def _pairs(config: Config) -> Mapping[Path, Mapping[Path, FilePath | None]]:
         ("probe", "client_key_file"): {
             ("probe", "client_cert_file"): probe.client_cert_file,
             ("probe", "client_key_file"): probe.client_key_file,
+        },
+        **{
+            (*place, "client_key_file"): {
+                (*place, "client_cert_file"): api.client_cert_file,
+                (*place, "client_key_file"): api.client_key_file,
+            }
+            for place, api in apis.items()
         },
     }
 
@@ -92,6 +101,12 @@ def _needed(draft: Draft) -> Iterator[tuple[Path, FilePath | None, bool]]:
     for position, source in enumerate(config.handshake_logs):
         place = draft.place(HANDSHAKE_LOGS, position)
         yield (*place, "token_file"), source.token_file, False
+    for position, api in enumerate(config.management_apis):
+        place = draft.place(MANAGEMENT_APIS, position)
+        yield (*place, "token_file"), api.token_file, False
+        yield (*place, "ca_file"), api.ca_file, True
+        yield (*place, "client_cert_file"), api.client_cert_file, True
+        yield (*place, "client_key_file"), api.client_key_file, False
 
 
 def _problem(path: FilePath, *, is_pem: bool) -> str:

@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
 from exporter.anchors import TrustStore
 from exporter.config.sections import (
-    ManagementApi,
     Rotation,
     TrustStoreSection,
     Webhook,
 )
+from exporter.gateway.options import Options as ManagementApiOptions
 from exporter.handshake_log.options import Options as HandshakeLogOptions
 from exporter.metrics.options import Options as MetricsOptions
 from exporter.probe.options import Options as ProbeOptions
@@ -84,8 +84,8 @@ class Config(BaseModel):
     handshake_logs: tuple[HandshakeLogOptions, ...] = Field(
         (), description="Where handshakes are logged."
     )
-    management_apis: tuple[ManagementApi, ...] = Field(
-        (), description="Management APIs; read and checked, not used yet."
+    management_apis: tuple[ManagementApiOptions, ...] = Field(
+        (), description="Management APIs, one per gateway or site, and how they are reached."
     )
     webhook: Webhook = Field(
         Webhook(), description="Who may post alerts; read and checked, not used yet."

@@ -11,6 +11,7 @@ from exporter.config.draft import (
     Draft,
 )
 from exporter.config.sentences import Finding, Path, dotted
+from exporter.gateway.adapters import ADAPTERS
 from exporter.targets.addresses import parse_address
 from exporter.targets.entries import Known, entry_of_static, store_problems, target_of
 from exporter.targets.model import Role, Target
@@ -71,6 +72,7 @@ def reference_findings(draft: Draft, known: Known) -> Iterator[Finding]:
     yield from _class_findings(draft, known)
     yield from _gateway_findings(draft)
     yield from _log_findings(draft)
+    yield from _adapter_findings(draft)
     yield from _control_findings(draft)
 
 
@@ -130,6 +132,13 @@ def _log_findings(draft: Draft) -> Iterator[Finding]:
             if value and first.setdefault((key, value), dotted(place)) != dotted(place):
                 owner = first[key, value]
                 yield (*place, key), f"this is read by {owner} already; each log is read once"
+
+
+def _adapter_findings(draft: Draft) -> Iterator[Finding]:
+    for position, api in enumerate(draft.config.management_apis):
+        if api.adapter not in ADAPTERS:
+            place = (*draft.place(MANAGEMENT_APIS, position), "adapter")
+            yield place, unknown("the adapter", api.adapter, ADAPTERS, none="there is none")
 
 
 def _control_findings(draft: Draft) -> Iterator[Finding]:

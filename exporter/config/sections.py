@@ -6,11 +6,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from exporter.anchors import Profile, WeakCrypto
-from exporter.durations import Duration
 from exporter.modes import Mode, ModeField
+from exporter.names import Name
 from exporter.targets.addresses import parse_network
-from exporter.targets.options import Name
-from exporter.urls import http_url
 from exporter.web.options import Users
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -31,24 +29,6 @@ class TrustStoreSection(BaseModel):
         WeakCrypto.WARN,
         description="What is said of RSA below 2048 and EC below 224 bits; MD5, SHA-1 and RSA"
         " below 1024 bits are refused always.",
-    )
-
-
-class ManagementApi(BaseModel):
-    """The management API of one gateway and the devices behind it."""
-
-    model_config = _STRICT
-
-    name: Name = Field(description="Unique; targets name it in `management_api`.")
-    url: Annotated[str, AfterValidator(http_url)] = Field(description="Base URL.")
-    token_file: Path | None = Field(None, description="File with the bearer token, one line.")
-    ca_file: Path | None = Field(
-        None, description="PEM file with the CAs of the server; default: the system's."
-    )
-    client_cert_file: Path | None = Field(None, description="PEM chain for mTLS.")
-    client_key_file: Path | None = Field(None, description="Its private key, PEM.")
-    poll_interval: Duration = Field(
-        60.0, ge=1, le=86_400, description="Between two questions for trust reports."
     )
 
 

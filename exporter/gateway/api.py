@@ -1,5 +1,6 @@
 """What any management API can be asked, whatever platform is behind it."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -26,10 +27,15 @@ from exporter.gateway.messages import (
     Validation,
 )
 
+_KEY = re.compile("[!-~]{1,255}")
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
+
 
 class GatewayReason(StrEnum):
     """Why a management API did not do as asked."""
 
+    CREDENTIALS = "credentials"
+    """Our own token, certificate or CA file cannot be used; nothing was sent."""
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
     TLS = "tls"
@@ -95,6 +101,13 @@ class Fence:
     serving: str | None = None
     operation_number: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no header can carry."""
+        if not _KEY.fullmatch(self.idempotency_key):
+            raise ValueError("an idempotency key is 1 to 255 visible ASCII characters")
+        if self.serving is not None and not _FINGERPRINT.fullmatch(self.serving):
+            raise ValueError("serving is a SHA-256 in lower-case hex")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustStatus:
@@ -115,16 +128,21 @@ class TrustStatus:
 class ManagementApi(Protocol):
     """One management API: one gateway and the devices behind it.
 
-    Every call raises GatewayError and nothing else.
-
-    Attributes:
-        name: As in the configuration.
-        clock_offset_s: Our clock minus the API's, by its latest ``Date`` header (a second at
-            best); None: it has not answered yet.
+    Every call raises GatewayError and nothing else. A call that is no change is repeated a few
+    times where that can help. A change is sent again only when it is certain that nothing was
+    carried out; else ``is_outcome_unknown`` is raised, and whoever called looks before it sends
+    the same fence again.
     """
 
-    name: str
-    clock_offset_s: float | None
+    @property
+    def name(self) -> str:
+        """The name in the configuration."""
+        ...
+
+    @property
+    def clock_offset_s(self) -> float | None:
+        """Our clock minus the API's, by its latest ``Date`` (a second at best); None: unknown."""
+        ...
 
     async def certificates(self) -> GatewayCertificates:
         """Return what is served, and which versions there are."""

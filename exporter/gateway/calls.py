@@ -13,7 +13,7 @@ MAX_KEY_CHARS = 255
 MAX_PAGE_DEVICES = 1_000
 DEFAULT_PAGE_DEVICES = 100
 MAX_REQUEST_BYTES = 32 * 2**20
-"""Enough for 100,000 device ids of full length, and no more."""
+"""Enough for 100,000 device ids of full length, and not much more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The metrics about the exporter itself, collected from the parts' plain counters at a scrape."""
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.fleet.fleet import FleetStats
+from exporter.gateway.client import ApiStats
 from exporter.metrics import exposition
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.catalogue.model import PREFIX, Kind
@@ -78,6 +79,7 @@ class Parts:
     verdicts: Callable[[], VerdictStats]
     exposition: Callable[[], ExpositionStats]
     stalls: Callable[[], Stalls]
+    management_apis: Callable[[], Mapping[str, ApiStats]]
 
 
 class OwnMetrics(Collector):
@@ -108,6 +110,7 @@ class OwnMetrics(Collector):
         stalls = parts.stalls()
         yield _family("event_loop_stalls_total", [((), stalls.count)])
         yield _family("event_loop_stall_max_seconds", [((), max(stalls.longest_s))])
+        yield from _management_apis(parts.management_apis())
 
     def render(self, *, openmetrics: bool) -> bytes:
         """Return whole families with their heads, without OpenMetrics' end mark."""
@@ -191,6 +194,41 @@ def _inventory(stats: InventoryStats) -> Iterator[Metric]:
     )
     yield _family("inventory_entries", [((of.name,), of.entry_count) for of in sources])
     yield _family("inventory_dropped_entries", [((of.name,), of.dropped_count) for of in sources])
+
+
+def _management_apis(apis: Mapping[str, ApiStats]) -> Iterator[Metric]:
+    yield _family(
+        "management_api_requests_total",
+        [
+            ((api, call), count)
+            for api, stats in apis.items()
+            for call, count in stats.request_counts.items()
+        ],
+    )
+    yield _family(
+        "management_api_request_failures_total",
+        [
+            ((api, call, reason.value), count)
+            for api, stats in apis.items()
+            for (call, reason), count in stats.failure_counts.items()
+        ],
+    )
+    yield _family(
+        "management_api_last_success_timestamp_seconds",
+        [
+            ((api, call), at.timestamp())
+            for api, stats in apis.items()
+            for call, at in stats.last_success_at.items()
+        ],
+    )
+    yield _family(
+        "management_api_clock_offset_seconds",
+        [
+            ((api,), stats.clock_offset_s)
+            for api, stats in apis.items()
+            if stats.clock_offset_s is not None
+        ],
+    )
 
 
 def _family(short: str, samples: Samples) -> Metric:

@@ -14,10 +14,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from exporter.clock import Clock
 from exporter.errors import CertificateError
 from exporter.probe.openssl import ClientContext
+from exporter.text_files import FileState, state_of
 
 log = logging.getLogger(__name__)
-
-_State = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ class ClientFiles:
         self._cert_file = cert_file
         self._key_file = key_file
         self._clock = clock
-        self._seen: tuple[_State | None, _State | None] | None = None
+        self._seen: tuple[FileState | None, FileState | None] | None = None
         self._lock = asyncio.Lock()
         self._context: ClientContext | None = None
         self.state = ClientFilesState()
@@ -63,14 +62,14 @@ class ClientFiles:
         The files' state is asked for at each look (3 us on a local disk); they are read in a
         thread, and only when it changed.
         """
-        seen = (_state_of(self._cert_file), _state_of(self._key_file))
+        seen = (state_of(self._cert_file), state_of(self._key_file))
         if seen != self._seen:
             async with self._lock:
                 if seen != self._seen:
                     await self._read_again(seen)
         return self._context
 
-    async def _read_again(self, seen: tuple[_State | None, _State | None]) -> None:
+    async def _read_again(self, seen: tuple[FileState | None, FileState | None]) -> None:
         try:
             credential, context = await asyncio.to_thread(self._load)
         except CertificateError as exc:
@@ -100,14 +99,6 @@ class ClientFiles:
             raise CertificateError(
                 f"{self._cert_file} with {self._key_file} cannot be used: {exc}"
             ) from exc
-
-
-def _state_of(path: Path) -> _State | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def read_pair(cert_file: Path, key_file: Path) -> ClientCredential:

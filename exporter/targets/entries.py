@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from exporter.durations import format_duration, parse_duration
+from exporter.names import parse_name
 from exporter.targets.addresses import parse_address, parse_network
 from exporter.targets.model import Dropped, Role, Target
-from exporter.targets.options import MAX_EXPIRY_WARNING_S, DeviceClass, StaticTarget, parse_name
+from exporter.targets.options import MAX_EXPIRY_WARNING_S, DeviceClass, StaticTarget
 from exporter.wording import listed, shown, unknown
 
 SYSTEM_STORE = "system"

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from exporter.durations import Duration
+from exporter.names import Name
 from exporter.targets.model import Role
 from exporter.urls import http_url
 from exporter.wording import shown
@@ -13,20 +14,6 @@ from exporter.wording import shown
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _SUFFIXES = {".json", ".yml", ".yaml"}
 MAX_EXPIRY_WARNING_S = 10 * 31_536_000.0
-
-
-def parse_name(text: str) -> str:
-    """Return ``text`` when it is fit for labels, logs and URLs.
-
-    Raises:
-        ValueError: with a sentence.
-    """
-    if not text or len(text) > 200 or not text.isprintable() or text != text.strip():
-        raise ValueError(
-            f"{shown(text)} is not a name; write 1 to 200 printable characters,"
-            " no spaces at the ends"
-        )
-    return text
 
 
 def _target_file(path: Path) -> Path:
@@ -41,8 +28,6 @@ def _url_alone(value: object) -> object:
     return {"url": value} if isinstance(value, str) else value
 
 
-Name = Annotated[str, AfterValidator(parse_name)]
-"""A name that is fit for labels, logs and URLs."""
 TargetFile = Annotated[Path, AfterValidator(_target_file)]
 
 

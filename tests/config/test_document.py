@@ -25,6 +25,7 @@ def test_the_pages_example_is_accepted(tmp_path: Path) -> None:
         "tls/exporter.key": leaf.key_pem,
         "tls/clients.pem": ca.pem,
         "secrets/inventory.token": b"secret\n",
+        "secrets/site-a.token": b"secret\n",
         "secrets/push.token": b"secret\n",
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

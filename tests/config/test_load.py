@@ -36,6 +36,8 @@ def loaded(folder: Path, text: str, **environ: str) -> Config:
 
 
 def test_the_contracts_example_is_accepted(folder: Path) -> None:
+    (folder / "t").write_text("a token")
+    (folder / "c").write_bytes((folder / "anchors" / "ca.pem").read_bytes())
     config = loaded(
         folder,
         """

@@ -7,6 +7,7 @@ import yaml
 
 from exporter.metrics.catalogue import CATALOGUE, Kind, Metric
 from exporter.metrics.catalogue.handshakes import HANDSHAKES
+from exporter.metrics.catalogue.management import MANAGEMENT
 from exporter.metrics.catalogue.own import OWN
 from exporter.metrics.catalogue.remediation import REMEDIATION
 from exporter.metrics.catalogue.rotation import ROTATION
@@ -19,7 +20,16 @@ ALL = list(CATALOGUE.values())
 
 
 def test_no_metric_is_declared_twice() -> None:
-    declared = (*OWN, *WEBHOOK, *REMEDIATION, *ROTATION, *TARGETS, *HANDSHAKES, *DETAILS)
+    declared = (
+        *OWN,
+        *MANAGEMENT,
+        *WEBHOOK,
+        *REMEDIATION,
+        *ROTATION,
+        *TARGETS,
+        *HANDSHAKES,
+        *DETAILS,
+    )
     assert len(CATALOGUE) == len(declared)
     assert len({metric.family for metric in ALL}) == len(ALL)
 

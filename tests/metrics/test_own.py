@@ -5,6 +5,8 @@ import pytest
 
 from exporter import __version__
 from exporter.fleet.fleet import FleetStats
+from exporter.gateway.api import GatewayReason
+from exporter.gateway.client import ApiStats
 from exporter.metrics.catalogue import CATALOGUE, Filler
 from exporter.metrics.exposition import Exposition, ExpositionStats
 from exporter.metrics.own import OwnMetrics, Parts, ReloadStats
@@ -47,6 +49,9 @@ def own_metrics(
     busy = schedule or ScheduleStats()
     good = ReloadStats(is_good=True, good_at=AT, success_count=1)
     listed = InventoryStats(sources=(source("static"),))
+    asked = ApiStats(clock_offset_s=-1.5, last_success_at={"certificates": AT})
+    asked.request_counts["certificates"] = 3
+    asked.failure_counts["certificates", GatewayReason.TIMEOUT] = 1
     return OwnMetrics(
         Parts(
             reloads=lambda: reloads or good,
@@ -56,6 +61,7 @@ def own_metrics(
             verdicts=Verdicts,
             exposition=lambda: ExpositionStats(series_count=12, left_out_count=5),
             stalls=lambda: Stalls(count=2, longest_s=[0.0, 0.25]),
+            management_apis=lambda: {"site-a": asked, "site-b": ApiStats()},
         )
     )
 
@@ -85,6 +91,22 @@ def test_the_labels_are_those_of_the_catalogue() -> None:
         if name in CATALOGUE:
             for labels in samples:
                 assert {key for key, _ in labels} == set(CATALOGUE[name].labels)
+
+
+def test_what_a_management_api_never_did_is_absent() -> None:
+    series = read(own_metrics())
+
+    api = "fleet_tls_exporter_management_api"
+    assert series[f"{api}_requests_total"] == {
+        (("api", "site-a"), ("call", "certificates")): 3,
+    }
+    assert series[f"{api}_request_failures_total"] == {
+        (("api", "site-a"), ("call", "certificates"), ("reason", "timeout")): 1,
+    }
+    assert series[f"{api}_last_success_timestamp_seconds"] == {
+        (("api", "site-a"), ("call", "certificates")): AT.timestamp(),
+    }
+    assert series[f"{api}_clock_offset_seconds"] == {(("api", "site-a"),): -1.5}
 
 
 def test_the_version_is_told() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from exporter.metrics.catalogue.handshakes import HANDSHAKES
+from exporter.metrics.catalogue.management import MANAGEMENT
 from exporter.metrics.catalogue.model import HANDING, Filler, Kind, Metric
 from exporter.metrics.catalogue.own import OWN
 from exporter.metrics.catalogue.remediation import REMEDIATION
@@ -14,7 +15,16 @@ __all__ = ["CATALOGUE", "HANDING", "Filler", "Kind", "Metric"]
 
 CATALOGUE: Mapping[str, Metric] = {
     metric.name: metric
-    for metric in (*OWN, *WEBHOOK, *REMEDIATION, *ROTATION, *TARGETS, *HANDSHAKES, *DETAILS)
+    for metric in (
+        *OWN,
+        *MANAGEMENT,
+        *WEBHOOK,
+        *REMEDIATION,
+        *ROTATION,
+        *TARGETS,
+        *HANDSHAKES,
+        *DETAILS,
+    )
 }
 """By name, in the order in which they are exposed. Where the series budget does not suffice,
 the first ones stay."""
