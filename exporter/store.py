@@ -54,6 +54,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " last_at TEXT NOT NULL, count BIGINT NOT NULL, PRIMARY KEY (fingerprint, starts_at))",
         "CREATE INDEX webhook_alert_by_gateway ON webhook_alert (gateway, handled)",
     ),
+    (
+        "CREATE TABLE remediation_intent (identity TEXT NOT NULL, round BIGINT NOT NULL,"
+        " gateway TEXT NOT NULL, served TEXT NOT NULL, activation_number BIGINT NOT NULL,"
+        " target_version BIGINT NOT NULL, operation_number BIGINT NOT NULL,"
+        " decision_number BIGINT NOT NULL, fingerprint TEXT NOT NULL, devices TEXT NOT NULL,"
+        " asker TEXT NOT NULL, asked_by TEXT NOT NULL, intended_at TEXT NOT NULL,"
+        " stage TEXT NOT NULL, stage_at TEXT NOT NULL, ending TEXT,"
+        " PRIMARY KEY (identity, round))",
+        "CREATE TABLE remediation_hold (gateway TEXT NOT NULL PRIMARY KEY, until TEXT NOT NULL,"
+        " reason TEXT NOT NULL)",
+        "CREATE TABLE remediation_approval (gateway TEXT NOT NULL PRIMARY KEY,"
+        " plan_hash TEXT NOT NULL, approved_by TEXT NOT NULL, at TEXT NOT NULL)",
+        "CREATE TABLE gateway_operation (gateway TEXT NOT NULL PRIMARY KEY,"
+        " number BIGINT NOT NULL)",
+        "CREATE TABLE remediation_kill_switch (at TEXT NOT NULL PRIMARY KEY,"
+        " turned_by TEXT NOT NULL, reason TEXT NOT NULL)",
+    ),
 )
 
 

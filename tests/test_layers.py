@@ -15,7 +15,7 @@ LEVELS: tuple[frozenset[str], ...] = (
         "exporter.anchors", "exporter.certificates", "exporter.clock", "exporter.durations",
         "exporter.errors", "exporter.gateway.api", "exporter.gateway.messages",
         "exporter.journal", "exporter.labels", "exporter.modes", "exporter.names",
-        "exporter.observations", "exporter.store",
+        "exporter.observations", "exporter.operations", "exporter.store",
         "exporter.targets.model", "exporter.text_files", "exporter.urls",
         "exporter.verdicts.model", "exporter.wording", "exporter.yaml_text",
     }),

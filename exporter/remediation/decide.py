@@ -222,6 +222,12 @@ def _unknown_served(case: _Case) -> tuple[str, ...]:
     ]
     if served and versions and served.fingerprint != versions.current_fingerprint:
         told.append("our look and the management API see different certificates served")
+    if versions and versions.last_operation_number > evidence.own_operation_number:
+        told.append(
+            f"the API was sent operation {versions.last_operation_number}, our journal knows none"
+            f" above {evidence.own_operation_number}: it was lost or put back, or another"
+            " exporter is at work"
+        )
     return tuple(told)
 
 

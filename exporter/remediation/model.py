@@ -164,12 +164,14 @@ class VersionsFact:
         current_fingerprint: As the API sees it served.
         previous: The last other version that was served and proven; None: there is none.
         activation_number: Rises with each change of what is served.
+        last_operation_number: The highest that the API was ever sent.
     """
 
     current: int | None
     current_fingerprint: str
     previous: PreviousVersion | None
     activation_number: int
+    last_operation_number: int = 0
     observed_at: datetime
 
 
@@ -222,6 +224,7 @@ class Evidence:
         is_removing: The CA that the previous chain needs is being, or was, removed from devices.
         is_killed: The kill switch is on.
         automatic_actions: Moments of the automatic actions in the fleet, of the last hour.
+        own_operation_number: The highest that our journal knows of for this gateway.
     """
 
     gateway: str
@@ -244,6 +247,7 @@ class Evidence:
     held_until: datetime | None = None
     rolled_away: tuple[RolledAway, ...] = ()
     automatic_actions: tuple[datetime, ...] = ()
+    own_operation_number: int = 0
     approval: Approval | None = None
 
 

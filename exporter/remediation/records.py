@@ -1,0 +1,244 @@
+"""What remediation must not forget: intents, holds, approvals, the switch; all in the journal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from exporter.journal import Entry, Kind, append
+from exporter.operations import last_operation, next_operation
+from exporter.remediation import codec
+from exporter.remediation import rows as rows_of
+from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, Stage
+from exporter.remediation.model import Approval, Asker, RolledAway
+from exporter.store import Store
+
+_HOUR = timedelta(hours=1)
+_LONGEST_FLIP_FLOP = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What earlier actions and persons left behind, as far as a decision needs it."""
+
+    is_in_progress: bool
+    is_fleet_busy: bool
+    held_until: datetime | None
+    rolled_away: tuple[RolledAway, ...]
+    automatic_actions: tuple[datetime, ...]
+    approval: Approval | None
+    is_killed: bool
+    own_operation_number: int
+
+
+class Records:
+    """Reads and writes them; every method is one transaction.
+
+    Raises:
+        StoreError: from each method, when the store cannot be used; nothing was written.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # Decisions and intents
+
+    async def note_decision(self, case: codec.Case) -> Entry:
+        """Keep a decision with its evidence; return its entry."""
+        async with self._store.writing() as connection:
+            return await rows_of.decision(connection, case)
+
+    async def intend(self, case: codec.Case, *, hold: timedelta, by: str = "") -> Intent:
+        """Make an action durable before anything of it is sent, together with its decision.
+
+        The gateway is held from then on.
+
+        Raises:
+            TakenError: it is intended already, or an action on that gateway is under way.
+        """
+        identity = case.decision.identity
+        versions = case.evidence.versions
+        previous = versions.previous if versions is not None else None
+        if identity is None or versions is None or previous is None:
+            raise ValueError("a decision without an identity intends nothing")
+        async with self._store.writing() as connection:
+            decision = await rows_of.decision(connection, case)
+            intent = Intent(
+                identity=identity,
+                round=await rows_of.next_round(connection, identity),
+                # Above the agent's last also where our own were lost, and a person said so
+                operation_number=await next_operation(
+                    connection, identity.gateway, above=versions.last_operation_number
+                ),
+                decision_number=decision.number,
+                fingerprint=previous.fingerprint,
+                rolled_away=identity.fingerprint,
+                devices=tuple(one.device for one in case.evidence.devices if one.connected_before),
+                asker=case.question.asker,
+                by=by,
+                intended_at=case.now,
+                stage=Stage.INTENDED,
+                stage_at=case.now,
+            )
+            await rows_of.put_intent(connection, intent)
+            reason = f"a rollback to version {identity.target_version} was begun"
+            until = case.now + hold
+            await rows_of.put_hold(
+                connection, Hold(gateway=identity.gateway, until=until, reason=reason), case.now
+            )
+            return intent
+
+    async def advance(
+        self, intent: Intent, stage: Stage, *, at: datetime, ending: Ending | None = None,
+        facts: Mapping[str, object] | None = None,
+    ) -> None:  # fmt: skip
+        """Note that ``intent`` has come to ``stage``."""
+        kind = Kind.OUTCOME if stage is Stage.ENDED else Kind.ATTEMPT
+        body = {"key": intent.key, "stage": stage, "ending": ending, **(facts or {})}
+        async with self._store.writing() as connection:
+            await append(connection, kind, body, at=at, gateway=intent.identity.gateway)
+            await connection.execute(
+                text(
+                    "UPDATE remediation_intent SET stage = :stage, stage_at = :at,"
+                    " ending = :ending WHERE identity = :identity AND round = :round"
+                ),
+                {
+                    "stage": stage.value, "at": at.isoformat(),
+                    "ending": ending.value if ending else None,
+                    "identity": intent.identity.key, "round": intent.round,
+                },
+            )  # fmt: skip
+
+    async def attempt(self, intent: Intent, *, at: datetime, facts: Mapping[str, object]) -> Entry:
+        """Note something that was tried, seen or answered on the way."""
+        body = {"key": intent.key, **facts}
+        async with self._store.writing() as connection:
+            return await append(
+                connection, Kind.ATTEMPT, body, at=at, gateway=intent.identity.gateway
+            )
+
+    async def unfinished(self) -> list[Intent]:
+        """Return the intents without an end, the oldest first: to look at, not to repeat."""
+        async with self._store.reading() as connection:
+            rows = await connection.execute(
+                text(
+                    "SELECT * FROM remediation_intent WHERE stage <> 'ended' ORDER BY intended_at"
+                )
+            )
+            return [rows_of.intent(row) for row in rows.mappings()]
+
+    async def latest(self) -> Mapping[str, Intent]:
+        """Return the latest intent of each gateway."""
+        async with self._store.reading() as connection:
+            rows = await connection.execute(
+                text("SELECT * FROM remediation_intent ORDER BY intended_at")
+            )
+            return {str(row["gateway"]): rows_of.intent(row) for row in rows.mappings()}
+
+    # What persons do
+
+    async def hold(self, hold: Hold, *, at: datetime, by: str) -> None:
+        """Hold a gateway by hand."""
+        async with self._store.writing() as connection:
+            await rows_of.put_hold(connection, hold, at, by=by)
+
+    async def release(self, gateway: str, *, at: datetime, by: str) -> bool:
+        """Release a gateway; return whether it was held."""
+        async with self._store.writing() as connection:
+            gone = await connection.execute(
+                text("DELETE FROM remediation_hold WHERE gateway = :gateway"), {"gateway": gateway}
+            )
+            if gone.rowcount:
+                await append(connection, Kind.RELEASE, {"by": by}, at=at, gateway=gateway)
+            return bool(gone.rowcount)
+
+    async def holds(self) -> Mapping[str, Hold]:
+        """Return the holds by gateway, also those that are over."""
+        async with self._store.reading() as connection:
+            rows = await connection.execute(text("SELECT * FROM remediation_hold"))
+            return {
+                str(row["gateway"]): Hold(
+                    gateway=str(row["gateway"]),
+                    until=datetime.fromisoformat(str(row["until"])),
+                    reason=str(row["reason"]),
+                )
+                for row in rows.mappings()
+            }
+
+    async def approve(self, gateway: str, approval: Approval) -> None:
+        """Keep a person's yes to one plan."""
+        body = {"plan_hash": approval.plan_hash, "by": approval.by}
+        async with self._store.writing() as connection:
+            await append(connection, Kind.APPROVAL, body, at=approval.at, gateway=gateway)
+            await connection.execute(
+                text("DELETE FROM remediation_approval WHERE gateway = :gateway"),
+                {"gateway": gateway},
+            )
+            await connection.execute(
+                text(
+                    "INSERT INTO remediation_approval (gateway, plan_hash, approved_by, at)"
+                    " VALUES (:gateway, :plan_hash, :by, :at)"
+                ),
+                {**body, "gateway": gateway, "at": approval.at.isoformat()},
+            )
+
+    async def kill(self, *, is_on: bool, at: datetime, by: str, reason: str) -> None:
+        """Turn the kill switch on or off."""
+        body = {"is_on": is_on, "by": by, "reason": reason}
+        async with self._store.writing() as connection:
+            await append(connection, Kind.KILL_SWITCH, body, at=at)
+            await connection.execute(text("DELETE FROM remediation_kill_switch"))
+            if is_on:
+                await connection.execute(
+                    text(
+                        "INSERT INTO remediation_kill_switch (at, turned_by, reason)"
+                        " VALUES (:at, :by, :reason)"
+                    ),
+                    {"at": at.isoformat(), "by": by, "reason": reason},
+                )
+
+    async def is_killed(self) -> bool:
+        """Return whether the kill switch is on."""
+        async with self._store.reading() as connection:
+            return await rows_of.is_killed(connection)
+
+    async def past(self, gateway: str, *, now: datetime) -> Past:
+        """Return what a decision about ``gateway`` needs to know of before."""
+        async with self._store.reading() as connection:
+            rows = await connection.execute(
+                text(
+                    "SELECT * FROM remediation_intent"
+                    " WHERE stage <> 'ended' OR intended_at > :since"
+                ),
+                {"since": (now - _LONGEST_FLIP_FLOP).isoformat()},
+            )
+            intents = [rows_of.intent(row) for row in rows.mappings()]
+            return Past(
+                is_in_progress=any(
+                    one.stage is not Stage.ENDED
+                    for one in intents
+                    if one.identity.gateway == gateway
+                ),
+                # Until it is seen to be served: waiting for sleepers holds up nobody else
+                is_fleet_busy=any(
+                    one.stage is Stage.INTENDED
+                    for one in intents
+                    if one.identity.gateway != gateway
+                ),
+                held_until=await rows_of.held_until(connection, gateway),
+                rolled_away=tuple(
+                    RolledAway(fingerprint=one.rolled_away, at=one.intended_at)
+                    for one in intents
+                    if one.identity.gateway == gateway and one.stage is not Stage.INTENDED
+                    and one.ending not in LEFT_AS_IT_WAS
+                ),
+                automatic_actions=tuple(
+                    one.intended_at
+                    for one in intents
+                    if one.asker is Asker.AUTOMATION and one.intended_at > now - _HOUR
+                ),
+                approval=await rows_of.approval(connection, gateway),
+                is_killed=await rows_of.is_killed(connection),
+                own_operation_number=await last_operation(connection, gateway),
+            )  # fmt: skip

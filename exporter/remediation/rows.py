@@ -1,0 +1,150 @@
+"""The rows that remediation keeps, within somebody else's transaction."""
+
+import json
+from datetime import datetime
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from exporter.journal import Entry, Kind, append
+from exporter.remediation import codec
+from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, Stage, TakenError
+from exporter.remediation.model import Approval, Asker, Identity
+
+
+async def decision(connection: AsyncConnection, case: codec.Case) -> Entry:
+    """Write a decision with its evidence into the journal."""
+    body = {
+        "outcome": case.decision.outcome,
+        "sentence": case.decision.sentence,
+        "case": json.loads(codec.to_json(case)),
+    }
+    return await append(
+        connection, Kind.DECISION, body, at=case.now, gateway=case.evidence.gateway
+    )
+
+
+async def next_round(connection: AsyncConnection, identity: Identity) -> int:
+    """Return the round in which ``identity`` may be intended.
+
+    Raises:
+        TakenError: it was done already, or an action on its gateway is under way.
+    """
+    rows = await connection.execute(
+        text(
+            "SELECT * FROM remediation_intent WHERE identity = :identity"
+            " OR (gateway = :gateway AND stage <> 'ended')"
+        ),
+        {"identity": identity.key, "gateway": identity.gateway},
+    )
+    found = [intent(row) for row in rows.mappings()]
+    for one in found:
+        if one.stage is not Stage.ENDED:
+            raise TakenError(f"an action on {identity.gateway} is under way: {one.key}")
+        if one.ending not in LEFT_AS_IT_WAS:
+            raise TakenError(f"this was done already: {one.key}, {one.ending}")
+    return len(found) + 1
+
+
+async def put_intent(connection: AsyncConnection, intent: Intent) -> None:
+    """Write an intent, and its entry in the journal."""
+    values = {
+        "identity": intent.identity.key,
+        "round": intent.round,
+        "gateway": intent.identity.gateway,
+        "served": intent.identity.fingerprint,
+        "activation_number": intent.identity.activation_number,
+        "target_version": intent.identity.target_version,
+        "operation_number": intent.operation_number,
+        "decision_number": intent.decision_number,
+        "fingerprint": intent.fingerprint,
+        "devices": json.dumps(intent.devices),
+        "asker": intent.asker.value,
+        "asked_by": intent.by,
+        "intended_at": intent.intended_at.isoformat(),
+        "stage": intent.stage.value,
+        "stage_at": intent.stage_at.isoformat(),
+    }
+    names = ", ".join(values)
+    places = ", ".join(f":{name}" for name in values)
+    await connection.execute(
+        text(f"INSERT INTO remediation_intent ({names}) VALUES ({places})"),  # noqa: S608 - names of ours
+        values,
+    )
+    body = {"key": intent.key, "to": intent.fingerprint, "devices": len(intent.devices)}
+    await append(
+        connection,
+        Kind.INTENT,
+        {**body, "operation_number": intent.operation_number, "by": intent.by},
+        at=intent.intended_at,
+        gateway=intent.identity.gateway,
+    )
+
+
+def intent(row: RowMapping) -> Intent:
+    """Return the intent of a row."""
+    return Intent(
+        identity=Identity(
+            gateway=row["gateway"],
+            fingerprint=row["served"],
+            activation_number=row["activation_number"],
+            target_version=row["target_version"],
+        ),
+        round=row["round"],
+        operation_number=row["operation_number"],
+        decision_number=row["decision_number"],
+        fingerprint=row["fingerprint"],
+        rolled_away=row["served"],
+        devices=tuple(json.loads(row["devices"])),
+        asker=Asker(row["asker"]),
+        by=row["asked_by"],
+        intended_at=datetime.fromisoformat(row["intended_at"]),
+        stage=Stage(row["stage"]),
+        stage_at=datetime.fromisoformat(row["stage_at"]),
+        ending=Ending(row["ending"]) if row["ending"] else None,
+    )
+
+
+async def put_hold(connection: AsyncConnection, hold: Hold, at: datetime, *, by: str = "") -> None:
+    """Hold a gateway; ``by``: the person who does."""
+    values = {"gateway": hold.gateway, "until": hold.until.isoformat(), "reason": hold.reason}
+    await connection.execute(
+        text("DELETE FROM remediation_hold WHERE gateway = :gateway"), {"gateway": hold.gateway}
+    )
+    await connection.execute(
+        text(
+            "INSERT INTO remediation_hold (gateway, until, reason)"
+            " VALUES (:gateway, :until, :reason)"
+        ),
+        values,
+    )
+    body = {"until": values["until"], "reason": hold.reason, "by": by}
+    await append(connection, Kind.HOLD, body, at=at, gateway=hold.gateway)
+
+
+async def held_until(connection: AsyncConnection, gateway: str) -> datetime | None:
+    """Return until when ``gateway`` is held; None: it is not."""
+    until = await connection.scalar(
+        text("SELECT until FROM remediation_hold WHERE gateway = :gateway"), {"gateway": gateway}
+    )
+    return datetime.fromisoformat(str(until)) if until else None
+
+
+async def approval(connection: AsyncConnection, gateway: str) -> Approval | None:
+    """Return a person's latest yes about ``gateway``; None: there is none."""
+    rows = await connection.execute(
+        text("SELECT * FROM remediation_approval WHERE gateway = :gateway"), {"gateway": gateway}
+    )
+    row = rows.mappings().first()
+    if row is None:
+        return None
+    return Approval(
+        plan_hash=str(row["plan_hash"]),
+        by=str(row["approved_by"]),
+        at=datetime.fromisoformat(str(row["at"])),
+    )
+
+
+async def is_killed(connection: AsyncConnection) -> bool:
+    """Return whether the kill switch is on."""
+    return bool(await connection.scalar(text("SELECT count(*) FROM remediation_kill_switch")))

@@ -1,0 +1,121 @@
+"""A gateway and its devices as a script says; what is durable is durable in a real store."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import cast
+
+from exporter.gateway.api import Fence, GatewayError, GatewayReason, ManagementApi
+from exporter.gateway.messages import (
+    CertificateVersion,
+    GatewayCertificates,
+    Operation,
+    OperationStatus,
+    Recovery,
+    RecoveryRequest,
+    RollbackRequest,
+    Serving,
+    VersionState,
+)
+from exporter.remediation.hands import Looked, Returned
+from exporter.remediation.model import AlertState, Evidence
+from tests.fake_clock import FakeClock
+from tests.remediation.cases import INCIDENT, NEW, NOW, OLD
+
+OTHER = "e" * 64
+
+
+class HastyClock(FakeClock):
+    """Whoever sleeps on it has slept at once; time passes by nothing else."""
+
+    async def sleep(self, seconds: float) -> None:
+        self._now += timedelta(seconds=max(0.0, seconds))
+        self._monotonic += max(0.0, seconds)
+        await super().sleep(0)
+
+
+TIMED_OUT = GatewayError(
+    GatewayReason.TIMEOUT, "no answer", retryable=False, is_outcome_unknown=True
+)
+
+
+@dataclass
+class ScriptedApi:
+    """Serves a fingerprint; each rollback is answered by the next entry of ``script``.
+
+    An entry is an answer's status or an error, and whether the rollback was really done.
+    """
+
+    script: list[tuple[OperationStatus | GatewayError, bool]] = field(default_factory=list)
+    serving: str = NEW
+    is_reachable: bool = True
+    recovery: Recovery | GatewayError | None = None
+    sent: list[tuple[str, str | None, int | None]] = field(default_factory=list)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    name: str = "site-a"
+    clock_offset_s: float | None = 0.0
+
+    async def certificates(self) -> GatewayCertificates:
+        if not self.is_reachable:
+            raise GatewayError(GatewayReason.UNREACHABLE, "connection refused", retryable=True)
+        return GatewayCertificates(
+            serving=Serving(version=4, fingerprint=self.serving),
+            versions=(
+                CertificateVersion(
+                    version=3,
+                    state=VersionState.PREVIOUS,
+                    fingerprint=OLD,
+                    not_before=NOW - timedelta(days=300),
+                    not_after=NOW + timedelta(days=40),
+                ),
+            ),
+        )
+
+    async def rollback(self, request: RollbackRequest, fence: Fence) -> Operation:
+        self.sent.append((fence.idempotency_key, fence.serving, fence.operation_number))
+        said, is_done = self.script.pop(0)
+        if is_done:
+            self.serving = OLD
+        if isinstance(said, GatewayError):
+            raise said
+        return Operation(operation_id="op-1", from_version=4, to_version=3, status=said)
+
+    async def recover(self, request: RecoveryRequest, fence: Fence) -> Recovery:
+        self.asked.append(request.device_ids)
+        if isinstance(self.recovery, GatewayError):
+            raise self.recovery
+        assert self.recovery is not None
+        return self.recovery
+
+
+@dataclass
+class ScriptedHands:
+    """Looks show what the API serves, unless ``shown`` says otherwise."""
+
+    scripted: ScriptedApi
+    clock: FakeClock
+    shown: Callable[[], Looked] | None = None
+    back: Callable[[datetime], Collection[str]] = lambda _: ()
+    by_ticket: Collection[str] = ()
+    reconnect: float | None = None
+    has_api: bool = True
+    evidence: Evidence = INCIDENT
+
+    def api(self, gateway: str) -> ManagementApi | None:
+        return cast(ManagementApi, self.scripted) if self.has_api else None
+
+    async def gather(self, gateway: str, alert: AlertState) -> Evidence:
+        return replace(self.evidence, gateway=gateway, alert=alert)
+
+    async def look(self, gateway: str, chain: Sequence[str], leaf: str) -> Looked:
+        if self.shown is not None:
+            return self.shown()
+        served = self.scripted.serving
+        fault = "" if served == leaf else f"{served[:8]} is shown"
+        return Looked(fingerprint=served, fault=fault)
+
+    def returned(self, gateway: str, since: datetime) -> Returned:
+        return Returned(back=self.back(self.clock.now()), by_ticket=self.by_ticket)
+
+    def reconnect_s(self, device: str) -> float | None:
+        return self.reconnect
