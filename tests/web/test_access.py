@@ -10,7 +10,7 @@ from exporter.web.guard import Guard
 
 
 class BusyPasswords(Passwords):
-    async def accepts(self, authorization: str | None) -> bool:  # noqa: ARG002 - the real one's signature
+    async def accepts(self, authorization: str | None) -> bool:
         raise BusyError("too many passwords are being checked; try again")
 
 
