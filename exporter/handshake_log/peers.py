@@ -31,6 +31,8 @@ _RULES: tuple[re.Pattern[str], ...] = tuple(
         rf"->(?P<peer>{_ADDRESS})",
         r"\[(?:id: 0x\w+, )?L:\S+ [-!] R:(?P<peer>[^\s\]]+)",
         r"\brip=(?P<peer>[^\s,]+)",
+        # Exim: "from name (helo) [address]:port".
+        rf"\b(?:from|to|for) [\w.-]+ (?:\([^)]{{0,80}}\) )?\[(?P<peer>{_V4}|{_V6})\]",
         # Postfix: "from name[address]", "to name[address]:25".
         r"\b(?:from|to|for) (?P<peer>[\w.-]+\[[^\]\s]+\](?::\d{1,5})?)",
         r"(?P<peer>\[AF_INET6?\][0-9A-Fa-f:.]+\d)",

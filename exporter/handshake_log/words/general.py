@@ -15,6 +15,7 @@ _SHAKE = r"hand ?shak\w*"
 _FAILS = (
     r"(?:fail\w*|error|abort\w*|timed? ?out|timeout|unsuccessful|refused|rejected|interrupted)"
 )
+_WITH_PEER = rf"(?:{_SHAKE}|negotiation) (?:with|from|to|of|for) \S+"
 _FAILING = r"(?:fail\w*|error|abort\w*|unable|not able|could not|couldn't|cannot|can't)"
 
 FRAMES = (
@@ -23,6 +24,8 @@ FRAMES = (
         # "TLS handshake failed", "SSL/TLS handshake has failed", "DTLS negotiation error".
         rf"{_TLS}(?:/(?:tls|ssl))?[ :]+(?:\w+ )?(?:{_SHAKE}|negotiation)[ :]+(?:\w+ "
         rf"){{0,3}}{_FAILS}",
+        # "TLS handshake with 10.0.0.5:51234 failed".
+        rf"{_TLS}(?:/(?:tls|ssl))? {_WITH_PEER} (?:\w+ ){{0,2}}{_FAILS}",
         # "failed to perform TLS handshake", "could not establish secure connection".
         rf"{_FAILING} (?:\S+ ){{0,5}}(?:\(?{_TLS}\)?|secure) (?:\w+ )?"
         rf"(?:{_SHAKE}|connection|session|negotiation)",
@@ -174,6 +177,7 @@ CONNECTIONS = (
         Kind.FAILS, Reason.HANDSHAKE_TIMEOUT, _LOCAL, None,
         rf"(?:tls|ssl)(?:/ssl)? (?:{_SHAKE} |negotiation |connect |accept )?(?:has )?(?:timed "
         rf"?out|timeout)",
+        rf"(?:tls|ssl) {_WITH_PEER} (?:has )?(?:timed ?out|timeout)",
         rf"time(?:d )?out (?:during|in|while|waiting for)(?: \S+){{0,3}} (?:tls|ssl) "
         rf"(?:{_SHAKE}|negotiation)",
         r"key negotiation failed to occur within", r"ssl ?_?handshake ?_?timeout",
@@ -223,6 +227,9 @@ SIDES = (
         r"peer sent (?:a )?(?:fatal )?alert", r"alert (?:received|read)",
         r"alert from (?:peer|client|server)", r"alert: read", r"got (?:a )?(?:fatal )?alert",
         r"\(in\), (?:tls|ssl)\S* (?:\S+ )?alert", r"is a fatal alert message",
+        # GnuTLS, "A TLS fatal alert has been received"; Apple's boringssl_context, "read alert".
+        r"alert (?:has been|was) received", r"read alert", r"alert (?:\w+ ){1,2}received",
+        r"alert[ (:][^\n]{0,40} received from (?:the )?(?:peer|client|remote)",
     ),
     *sayings(
         Kind.SIDE, None, _LOCAL, None,

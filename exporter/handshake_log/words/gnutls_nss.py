@@ -259,11 +259,14 @@ SAYINGS = (
              r"system\.security\.authentication\.authenticationexception",
              r"the ssl connection could not be established"),
     *sayings(Kind.SIDE, None, _PEER, "schannel",
-    r"a fatal alert was received from the remote endpoint"),
+             r"a fatal alert was received from the remote endpoint",
+             # Before Windows 8: events 36887 and 36888.
+             r"the following fatal alert was received"),
     *sayings(Kind.SIDE, None, _LOCAL, "schannel",
-             r"a fatal alert was generated and sent to the remote endpoint"),
+             r"a fatal alert was generated and sent to the remote endpoint",
+             r"the following fatal alert was generated"),
     *sayings(Kind.FRAME, Reason.OTHER, None, "schannel",
-             r"a fatal alert was (?:received|generated)",
+             r"(?:a|the following) fatal alert was (?:received|generated)",
              r"an? (?:tls|ssl) [\d.]+ connection request was received"),
 )  # fmt: skip
 
@@ -299,11 +302,15 @@ NUMBERS = (
         meaning=_schannel,
         library="schannel",
     ),
-    # "The TLS protocol defined fatal alert code is 48.", "fatal error code is 70".
+    # "The TLS protocol defined fatal alert code is 48.", "fatal error code is 70"; older Windows
+    # wrote "The following fatal alert was received: 48".
     Number(
-        pattern=re.compile(r"TLS protocol defined fatal (?:alert|error) code is (\d{1,3})"),
+        pattern=re.compile(
+            r"(?:protocol defined fatal (?:alert|error) code is"
+            r"|following fatal alert was (?:received|generated):) (\d{1,3})"
+        ),
         base=10,
-        mark="protocol defined fatal",
+        mark="fatal",
         meaning=_alert,
         library="schannel",
     ),

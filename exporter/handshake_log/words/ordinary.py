@@ -16,9 +16,9 @@ SAYINGS = (
         r"(?:tls|ssl)\)?(?: alert)? (?:errors?|error code)\s*[:=]\s*(?:0|none|null|nil|ok)",
         r"(?:error|err|reason)\W{1,3}(?:null|nil|none|no error|\"\"|success)",
         r"*(?:^|[\s\[(,;])(?:no|0|zero) (?:ssl |tls |handshake |certificate |new )?(?:errors?|"
-        r"failures?|"
+        r"failures?|failed|rejected|"
         r"problems?|alerts?)",
-        r"(?:errors|failed|failures|error count)[:=] ?0",
+        r"(?:errors|failed|failures|rejected|error count)\"?[:=] ?\"?0",
         r"without (?:any )?(?:errors?|problems?)",
         r"error queue (?:is )?empty", r"verify(?: result)? ?[:=] ?ok",
         r"last tls stack error number",
@@ -57,9 +57,10 @@ SAYINGS = (
         r"handshake (?:from|with) auth server",
         r"(?:amqp|mqtt|smb|bgp|dht|noise|wireguard|auth|proxy|socks\d?|http2|h2|rlpx|libp2p) "
         r"handshake",
-        r"authorization_(?:failure|error)", r"(?:invalid|wrong|bad) password", r"log ?in failed",
+        r"authorization_(?:failure|error)",
+        r"(?:invalid|wrong|bad) (?:user ?name or )?password", r"log ?in failed",
         # A request of an access log: its words are the client's.
-        r"\"[A-Z]+ [^\"]* HTTP/[\d.]+\" \d{3} *",
+        r"\"[A-Z]+ [^\"]* HTTP/[\d.]+\" \d{3} *", r"^[A-Z]{3,7} /[^ ]* HTTP/[\d.]+ .*",
         # What follows from a failure that another line tells.
         r"socket error on client*", r"rejected by cert at depth*", r"^\s*at [\w.$/<>@]+\(.*",
         r"^\s*at .*:\d+:\d+\)",
@@ -73,7 +74,7 @@ SAYINGS = (
         r"certificate accepted", r"verify ok", r"verify script ok", r"success\w*: (?:tls|ssl)",
         r"successfully",
         # Test suites.
-        r"^\s*(?:pass|skip)(?:ed)? ?(?:-|:)*", r"--- (?:pass|skip)",
+        r"^\s*(?:pass|skip)(?:ed)? ?(?:-|:)*", r"--- (?:pass|skip)", r"(?:passed|skipped)\s*$",
     ),
     # Of a session that is set up already.
     *sayings(
