@@ -10,10 +10,11 @@ from pathlib import Path
 
 from exporter import systemd
 from exporter.certificates import Certificate, CertificateCache
-from exporter.clock import Clock, SystemClock
+from exporter.clock import Clock, SystemClock, every
 from exporter.config import Config, load
 from exporter.errors import ConfigError, Fault
 from exporter.fleet import Fleet, FleetSnapshot
+from exporter.fleet_page.history import SAMPLE_S, History
 from exporter.gateway.clients import Clients
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.in_force import InForce
@@ -54,6 +55,8 @@ class App:
         self._is_ready = False
         self._judge = Judge()
         self._fleet = Fleet(self._judge, clock)
+        self._history = History()
+        self._fleet.watch(self._history)
         self._scheduler = Scheduler(config.probe, clock, self._look_at)
         self._stalls = StallWatch(clock)
         self._exposition = Exposition(self._fleet, clock)
@@ -79,6 +82,7 @@ class App:
             tasks.create_task(self._logs.run())
             tasks.create_task(self._follow_inventory())
             tasks.create_task(self._stalls.run())
+            tasks.create_task(every(SAMPLE_S, self._sample_handshakes, self._clock))
             tasks.create_task(self._server.run())
             with self._reload_on_signal():
                 log.info("listening at %s", url)
@@ -134,6 +138,9 @@ class App:
                 not_after=state.chain[0].not_after if state.chain else None,
                 answers=bool(observation.chain),
             )
+
+    async def _sample_handshakes(self) -> None:
+        self._history.sample(self._logs.shown.tallies, self._clock.now())
 
     # The configuration, again
 
@@ -237,6 +244,11 @@ class App:
     def logs(self) -> HandshakeLogs:
         """What the handshake logs tell."""
         return self._logs
+
+    @property
+    def history(self) -> History:
+        """What was seen before now."""
+        return self._history
 
     def snapshot(self) -> FleetSnapshot:
         """Return all that is known now."""

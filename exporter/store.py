@@ -71,6 +71,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE remediation_kill_switch (at TEXT NOT NULL PRIMARY KEY,"
         " turned_by TEXT NOT NULL, reason TEXT NOT NULL)",
     ),
+    # Of rows from before neither is known: NULL
+    (
+        "ALTER TABLE handshake_state ADD COLUMN failing_since DOUBLE PRECISION",
+        "ALTER TABLE handshake_state ADD COLUMN resumed_at DOUBLE PRECISION",
+    ),
 )
 
 

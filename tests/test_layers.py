@@ -12,10 +12,11 @@ ROOT = Path(__file__).parents[1] / "exporter"
 LEVELS: tuple[frozenset[str], ...] = (
     # vocabulary: what every part speaks in
     frozenset({
-        "exporter.anchors", "exporter.certificates", "exporter.clock", "exporter.durations",
+        "exporter.anchors", "exporter.certificates", "exporter.chain_tree", "exporter.clock",
+        "exporter.durations",
         "exporter.errors", "exporter.gateway.api", "exporter.gateway.messages",
         "exporter.journal", "exporter.labels", "exporter.modes", "exporter.names",
-        "exporter.observations", "exporter.operations", "exporter.store",
+        "exporter.observations", "exporter.operations", "exporter.plain_words", "exporter.store",
         "exporter.targets.model", "exporter.text_files", "exporter.urls",
         "exporter.verdicts.model", "exporter.wording", "exporter.yaml_text",
     }),
@@ -35,6 +36,8 @@ LEVELS: tuple[frozenset[str], ...] = (
         "exporter.gateway.agent", "exporter.metrics", "exporter.remediation", "exporter.report",
         "exporter.rotation", "exporter.trust_map",
     }),
+    # the fleet page draws together what the levels below found out
+    frozenset({"exporter.fleet_page"}),
     frozenset({"exporter.bundled", "exporter.config", "exporter.demo", "exporter.web"}),
     frozenset({"exporter.in_force", "exporter.systemd", "exporter.log_output"}),
     frozenset({"exporter.app"}),
@@ -51,7 +54,8 @@ PURE = (
     "exporter.gateway.adapters.pages", "exporter.gateway.answers", "exporter.gateway.calls",
     "exporter.gateway.messages", "exporter.gateway.retries", "exporter.names",
     "exporter.web.negotiate", "exporter.web.drop_in", "exporter.web.reach",
-    "exporter.cli.plain_words", "exporter.cli.paste", "exporter.remediation.decide",
+    "exporter.plain_words", "exporter.fleet_page", "exporter.chain_tree",
+    "exporter.cli.paste", "exporter.remediation.decide",
     "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
     "exporter.remediation.sentences", "exporter.webhook.payload",
 )  # fmt: skip

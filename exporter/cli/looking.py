@@ -19,12 +19,12 @@ from exporter.cli.picture import (
     headline,
     verdict_tree,
 )
-from exporter.cli.plain_words import time_left
 from exporter.cli.probe import Asked
 from exporter.cli.stores import stores_of
 from exporter.cli.target_list import TargetList, read_target_list, wanted_of
 from exporter.cli.terminal import short
 from exporter.errors import ConfigError, Fault
+from exporter.plain_words import time_left
 from exporter.probe import PROBERS
 from exporter.report import look_json
 from exporter.wording import listed

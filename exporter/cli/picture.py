@@ -10,9 +10,10 @@ from rich.tree import Tree
 
 from exporter.anchors import TrustStore
 from exporter.certificates import Certificate
-from exporter.cli.plain_words import REASON_WORDS, WARNING_WORDS, moment, time_left
+from exporter.chain_tree import Branch, tree_of
 from exporter.cli.terminal import short
 from exporter.observations import Observation
+from exporter.plain_words import REASON_WORDS, WARNING_WORDS, moment, time_left
 from exporter.report import Outcome
 from exporter.verdicts.model import Verdict
 
@@ -58,38 +59,20 @@ def handshake_line(observation: Observation) -> Text:
 def chain_tree(chain: Sequence[Certificate], now: datetime, *, sent_count: int = 0) -> Tree:
     """Return the chain with each certificate below its issuer, numbered as it was sent."""
     tree = Tree(_chain_title(len(chain), sent_count))
-    placed: set[int] = set()
 
-    def hang(below: Tree, position: int) -> None:
-        placed.add(position)
-        branch = below.add(_certificate(position, chain[position], now))
-        for child in _issued_by(chain, position):
-            if child not in placed:
-                hang(branch, child)
+    def hang(below: Tree, branch: Branch) -> None:
+        grown = below.add(_certificate(branch.position, branch.certificate, now))
+        for child in branch.children:
+            hang(grown, child)
 
-    tops = [position for position in range(len(chain)) if _issuer_in(chain, position) is None]
-    # Two that signed each other have no top; every certificate is shown all the same
-    for position in [*tops, *range(len(chain))]:
-        if position not in placed:
-            hang(tree, position)
+    for branch in tree_of(chain):
+        hang(tree, branch)
     return tree
 
 
 def _chain_title(kept_count: int, sent_count: int) -> str:
     cut = f" (the first {kept_count} of {sent_count})" if sent_count > kept_count else ""
     return f"chain as sent{cut}, issuers above, 0 is the leaf"
-
-
-def _issuer_in(chain: Sequence[Certificate], position: int) -> int | None:
-    certificate = chain[position]
-    if certificate.issuer == certificate.subject:
-        return None
-    names = [other.subject for other in chain]
-    return names.index(certificate.issuer) if certificate.issuer in names else None
-
-
-def _issued_by(chain: Sequence[Certificate], position: int) -> Iterable[int]:
-    return [child for child in range(len(chain)) if _issuer_in(chain, child) == position]
 
 
 def _certificate(position: int, certificate: Certificate, now: datetime) -> RenderableType:

@@ -43,7 +43,7 @@ def greeting(found: Whereabouts, options: DemoOptions) -> str:
     lines = [
         f"A gateway and {options.devices} devices are running on loopback, and are watched.",
         "",
-        f"  start page  {found.exporter}/",
+        f"  fleet page  {found.exporter}/fleet",
         f"  metrics     {found.exporter}/metrics",
         f"  targets     {found.exporter}/api/v1/targets",
         f"  gateway     {found.gateway}   (its log: {found.directory}/gateway.log)",

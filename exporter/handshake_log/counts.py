@@ -48,10 +48,13 @@ class Tally:
         success_count: Handshakes that were finished and are not known to be resumed.
         proven_count: Those of them that are known to be full.
         failing: Why the latest full handshake failed; None: it did not.
-        told_s: When that was, seconds since 1970.
+        failing_since_s: When the present row of failures began, seconds since 1970; None: there
+            is none, or it began under a version that did not keep this.
+        told_s: When the latest full handshake was, likewise.
         told_by: The source that told of it.
         success_s: The latest of ``success_count``, likewise.
         proven_s: The latest of ``proven_count``, likewise; only these prove trust.
+        resumed_s: The latest of ``resumed_count``, likewise: a sign of life.
     """
 
     success_count: int = 0
@@ -59,10 +62,17 @@ class Tally:
     proven_count: int = 0
     failure_counts: Mapping[Why, int] = field(default_factory=dict)
     failing: Why | None = None
+    failing_since_s: float | None = None
     told_s: float = 0.0
     told_by: str = ""
     success_s: float | None = None
     proven_s: float | None = None
+    resumed_s: float | None = None
+
+    @property
+    def contact_s(self) -> float | None:
+        """The latest handshake that was finished, full or resumed; None: there was none."""
+        return max(self.success_s or 0.0, self.resumed_s or 0.0) or None
 
     @property
     def full_count(self) -> int:
@@ -71,12 +81,20 @@ class Tally:
 
     def after(self, event: Event) -> "Tally":
         """Return what is known after ``event``."""
-        if event.why is None and event.is_resumed:
-            return replace(self, resumed_count=self.resumed_count + 1)
         at_s = event.at.timestamp()
+        if event.why is None and event.is_resumed:
+            latest_s = max(at_s, self.resumed_s or 0.0)
+            return replace(self, resumed_count=self.resumed_count + 1, resumed_s=latest_s)
         state = self
         if self._is_latest(event, at_s):
-            state = replace(self, failing=event.why, told_s=at_s, told_by=event.source)
+            since_s = self.failing_since_s if self.failing else at_s
+            state = replace(
+                self,
+                failing=event.why,
+                failing_since_s=since_s if event.why else None,
+                told_s=at_s,
+                told_by=event.source,
+            )
         if event.why is None:
             return _succeeded(state, at_s, is_proof=event.is_resumed is False)
         counts = {**state.failure_counts, event.why: state.failure_counts.get(event.why, 0) + 1}
@@ -201,16 +219,18 @@ class Counts:
             self._certificates[device] = not_after
         for row in await connection.execute(
             text(
-                "SELECT gateway, device, reason, rejected_by, told_at, source, success_at,"
-                " proven_at FROM handshake_state"
+                "SELECT gateway, device, reason, rejected_by, failing_since, told_at, source,"
+                " success_at, proven_at, resumed_at FROM handshake_state"
             )
         ):
             self._tallies[row.gateway, row.device] = Tally(
                 failing=(Reason(row.reason), RejectedBy(row.rejected_by)) if row.reason else None,
+                failing_since_s=row.failing_since,
                 told_s=row.told_at,
                 told_by=row.source,
                 success_s=row.success_at,
                 proven_s=row.proven_at,
+                resumed_s=row.resumed_at,
             )
         for row in await connection.execute(
             text("SELECT gateway, device, kind, reason, rejected_by, count FROM handshake_tally")
@@ -246,10 +266,12 @@ async def write(connection: AsyncConnection, change: Change) -> None:
                 **place,
                 "reason": why[0].value if why else "",
                 "rejected_by": why[1].value if why else "",
+                "failing_since": tally.failing_since_s,
                 "told_at": tally.told_s,
                 "source": tally.told_by,
                 "success_at": tally.success_s,
                 "proven_at": tally.proven_s,
+                "resumed_at": tally.resumed_s,
             }
         )
     certificates: list[dict[str, object]] = [
@@ -299,7 +321,16 @@ _COUNT = _upsert(
 _STATE = _upsert(
     "handshake_state",
     ("gateway", "device"),
-    ("reason", "rejected_by", "told_at", "source", "success_at", "proven_at"),
+    (
+        "reason",
+        "rejected_by",
+        "failing_since",
+        "told_at",
+        "source",
+        "success_at",
+        "proven_at",
+        "resumed_at",
+    ),
 )
 _CERTIFICATE = _upsert("client_certificate", ("device",), ("not_after",))
 _POSITION = _upsert("log_position", ("source",), ("position", "joins"))

@@ -101,6 +101,11 @@ class HandshakeLines:
         """What is shown."""
         return self._tallies
 
+    @property
+    def certificates(self) -> Mapping[str, float]:
+        """The end of each device's own certificate, seconds since 1970."""
+        return self._certificates
+
     def use(
         self,
         inventory: Inventory,

@@ -2,23 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 
-import jinja2
 from aiohttp import web
 
 from exporter import __version__
 from exporter.fleet import TargetState
 from exporter.report import rfc3339
 from exporter.targets.model import Role
+from exporter.web.html import page, rendered
 from exporter.web.service import SERVICE
 
-# Nothing from outside, nothing inline, in no frame
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'"
-)
 _LINKS = (
+    ("fleet", "the fleet for people: what is wrong, since when, and what to do"),
     ("metrics", "everything that is known, for Prometheus"),
     ("api/v1/targets", "the same as JSON; ?problem=any shows what is not healthy"),
     ("api/v1/handshakes", "what the handshake logs tell of each device, as JSON"),
@@ -91,29 +86,17 @@ def _bad(number: int) -> Cell:
     return Cell(number=number, is_bad=number > 0)
 
 
-class Landing:
-    """The page and its style sheet, both from the package."""
-
-    def __init__(self) -> None:
-        pages = files("exporter.web") / "pages"
-        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-        self._page = environment.from_string((pages / "landing.html").read_text("utf-8"))
-        self._style = (pages / "style.css").read_text("utf-8")
-
-    async def page(self, request: web.Request) -> web.Response:
-        """Answer with the page."""
-        service = request.app[SERVICE]
-        text = self._page.render(
-            version=__version__,
-            started_at=rfc3339(service.started_at.replace(microsecond=0)),
-            readiness=service.readiness,
-            counts=[{"name": name} for name in _COLUMNS],
-            rows=rows_of(service.snapshot().targets),
-            links=[{"path": path, "about": about} for path, about in _LINKS],
-        )
-        headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-        return web.Response(text=text, content_type="text/html", headers=headers)
-
-    async def style(self, _request: web.Request) -> web.Response:
-        """Answer with the style sheet."""
-        return web.Response(text=self._style, content_type="text/css")
+async def landing(request: web.Request) -> web.Response:
+    """Answer with the page."""
+    service = request.app[SERVICE]
+    text = rendered(
+        "landing.html",
+        root="",
+        version=__version__,
+        started_at=rfc3339(service.started_at.replace(microsecond=0)),
+        readiness=service.readiness,
+        counts=[{"name": name} for name in _COLUMNS],
+        rows=rows_of(service.snapshot().targets),
+        links=[{"path": path, "about": about} for path, about in _LINKS],
+    )
+    return page(request, text)

@@ -13,13 +13,18 @@ from exporter.errors import ConfigError, Fault
 from exporter.web import api, control, scrape
 from exporter.web.access import Access, Credentials
 from exporter.web.auth import Passwords
+from exporter.web.boards import Boards
+from exporter.web.fleet_page import FleetPage
 from exporter.web.guard import Guard
 from exporter.web.handshakes import Handshakes
-from exporter.web.landing import Landing
+from exporter.web.html import ASSETS, Assets
+from exporter.web.landing import landing
 from exporter.web.listener import Bound, Listener
+from exporter.web.live import Live
 from exporter.web.options import ListenAddress, Options
 from exporter.web.probe_endpoint import ProbeEndpoint
 from exporter.web.service import SERVICE, Service
+from exporter.web.target_page import TargetPage
 from exporter.web.tls import state_of_files, tls_context
 
 log = logging.getLogger(__name__)
@@ -73,9 +78,14 @@ class Server:
             middlewares=[self._guard.middleware, self._access.middleware],
         )
         app[SERVICE] = service
-        landing = Landing()
-        app.router.add_get("/", landing.page)
-        app.router.add_get("/style.css", landing.style)
+        app.router.add_get("/", landing)
+        assets = Assets()
+        for name in ASSETS:
+            app.router.add_get(f"/{name}", assets.handle)
+        boards = Boards(self._clock)
+        app.router.add_get("/fleet", FleetPage(boards, self._clock).handle)
+        app.router.add_get("/fleet/events", Live(boards, self._clock).handle)
+        app.router.add_get("/targets/{name}", TargetPage(boards, self._clock).handle)
         app.router.add_get("/metrics", scrape.metrics)
         app.router.add_get("/probe", ProbeEndpoint(self._clock).handle)
         app.router.add_get("/api/v1/targets", api.targets)

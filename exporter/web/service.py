@@ -9,6 +9,7 @@ from aiohttp import web
 
 from exporter.certificates import Certificate
 from exporter.fleet import FleetSnapshot
+from exporter.fleet_page.history import History
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits
@@ -55,6 +56,11 @@ class Service(Protocol):
     @property
     def logs(self) -> HandshakeLogs:
         """What the handshake logs tell."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """What was seen before now."""
         ...
 
     def snapshot(self) -> FleetSnapshot:

@@ -48,12 +48,32 @@ def test_the_latest_full_handshake_tells_the_state() -> None:
     assert after(failed(), succeeded()).failing is None
 
 
+def test_it_is_kept_since_when_a_device_fails() -> None:
+    failing = after(succeeded(), failed(5), failed(9, why=EXPIRED))
+
+    assert failing.failing_since_s == NOON.timestamp() + 5
+    assert failing.after(succeeded(10)).failing_since_s is None
+    assert after(failed(1), succeeded(2), failed(3)).failing_since_s == NOON.timestamp() + 3
+
+
+def test_the_begin_of_a_failure_from_an_older_store_stays_unknown() -> None:
+    tally = Tally(failing=UNKNOWN_CA, told_s=NOON.timestamp(), told_by="errors")
+
+    assert tally.after(failed(60)).failing_since_s is None
+
+
 def test_a_resumed_session_proves_nothing_and_is_counted_apart() -> None:
     tally = after(failed(), succeeded(5, resumed=True))
 
     assert tally.failing == UNKNOWN_CA
     assert tally.success_s is None
     assert (tally.resumed_count, tally.full_count) == (1, 1)
+
+
+def test_a_resumed_session_is_a_sign_of_life() -> None:
+    assert after(failed()).contact_s is None
+    assert after(succeeded(5), failed(7)).contact_s == NOON.timestamp() + 5
+    assert after(succeeded(5), succeeded(9, resumed=True)).contact_s == NOON.timestamp() + 9
 
 
 def test_a_success_of_unknown_kind_ends_a_failure_but_is_no_proof() -> None:

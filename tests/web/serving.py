@@ -12,6 +12,7 @@ from exporter.anchors import TrustStore, trust_store
 from exporter.certificates import Certificate, CertificateCache
 from exporter.clock import SystemClock
 from exporter.fleet import Fleet, FleetSnapshot
+from exporter.fleet_page.history import History
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits, Tools
@@ -68,12 +69,14 @@ class FakeService:
     looked: list[Endpoint] = field(default_factory=list)
     logs: HandshakeLogs = field(default_factory=no_logs)
     is_looking: asyncio.Event = field(default_factory=asyncio.Event)
+    history: History = field(default_factory=History)
     fleet: Fleet = field(init=False)
     _judge: Judge = field(default_factory=Judge)
 
     def __post_init__(self) -> None:
         clock = SystemClock()
         self.fleet = Fleet(self._judge, clock)
+        self.fleet.watch(self.history)
         by_name = {target.name: target for target in self.targets}
         self.fleet.use(Inventory(targets=by_name), {store.name: store for store in self.stores})
         self._prober = TlsProber(Tools(clock=clock, certificates=CertificateCache()))

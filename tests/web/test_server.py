@@ -22,8 +22,10 @@ from tests.web.serving import FIRST_FREE, FakeService, serving, write
 
 USERS = {"ops": bcrypt.hashpw(b"s3cret", bcrypt.gensalt(4)).decode()}
 AUTH = {"Authorization": "Basic " + base64.b64encode(b"ops:s3cret").decode()}
-PAGES = ("/", "/style.css", "/metrics", "/api/v1/targets", "/api/v1/openapi.json", "/-/healthy",
-         "/-/ready")  # fmt: skip
+PAGES = (
+    "/", "/fleet", "/style.css", "/fleet.js", "/icon-bad.svg", "/metrics", "/api/v1/targets",
+    "/api/v1/openapi.json", "/-/healthy", "/-/ready",
+)  # fmt: skip
 
 
 async def ask(

@@ -2,9 +2,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from exporter.cli.plain_words import REASON_WORDS, WARNING_WORDS, moment, time_left
-from exporter.cli.terminal import safe, short
 from exporter.observations import Reason, WarningReason
+from exporter.plain_words import ADVICE, REASON_WORDS, WARNING_WORDS, ago, moment, time_left
 from tests.pki import utc
 
 NOW = utc("2026-11-24T12:00:00")
@@ -13,6 +12,7 @@ NOW = utc("2026-11-24T12:00:00")
 def test_every_reason_and_warning_has_plain_words() -> None:
     assert set(REASON_WORDS) == set(Reason)
     assert set(WARNING_WORDS) == set(WarningReason)
+    assert set(ADVICE) == set(Reason)
 
 
 @pytest.mark.parametrize(
@@ -38,23 +38,17 @@ def test_moments_are_told_to_the_minute() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("age_s", "words"),
     [
-        ("plain", "plain"),
-        ("Zürich 東京", "Zürich 東京"),
-        ("\x1b[31mred", "\\x1b[31mred"),
-        ("a\nb\r\tc", "a\\nb\\r\\tc"),
-        ("\u202eevil", "\\u202eevil"),
-        ("\u2066a\u2069", "\\u2066a\\u2069"),
-        ("\u200bzero", "\\u200bzero"),
-        ("\x9b2J", "\\x9b2J"),
-        ("\udcff", "\\udcff"),
-        ("\U000e0041", "\\U000e0041"),
+        (0, "0 s ago"),
+        (-0.5, "0 s ago"),
+        (89.4, "89 s ago"),
+        (90, "2 min ago"),
+        (89 * 60, "89 min ago"),
+        (5 * 3600, "5 h ago"),
+        (36 * 3600, "2 days ago"),
+        (-20, "20 s ahead of this clock"),
     ],
 )
-def test_what_a_terminal_would_obey_is_written_out(text: str, shown: str) -> None:
-    assert safe(text) == shown
-
-
-def test_a_long_text_is_cut() -> None:
-    assert short("a" * 1_000) == "a" * 300 + "…"
+def test_an_age_is_told_in_short(age_s: float, words: str) -> None:
+    assert ago(NOW - timedelta(seconds=age_s), NOW) == words

@@ -1,0 +1,103 @@
+"""What is wrong or unknown, the same trouble of many devices as one; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from exporter.fleet_page.board import Board
+from exporter.fleet_page.standing import (
+    MISSING_ADVICE,
+    MISSING_WORDS,
+    Cell,
+    Missing,
+    Standing,
+)
+from exporter.observations import Reason
+from exporter.plain_words import ADVICE, REASON_WORDS
+
+_SHOWN = 12
+_ADVICE: Mapping[Standing, str] = {
+    Standing.SILENT: "Look whether it is switched on and reaches its gateway.",
+    Standing.AWAITED: "Wait for its next connection; restart it where that can be done.",
+}
+# In a refusal, what is trusted is the device's own
+_BY_DEVICE: Mapping[Reason, str] = {
+    Reason.UNKNOWN_CA: "what is served leads to no CA that is trusted there",
+    Reason.SELF_SIGNED: "what is served is signed by itself, and is not held there",
+}
+_REFUSED_ADVICE = (
+    "The device's own certificate is the trouble, not the gateway's: a rollback does not help."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Devices of one gateway with the same trouble.
+
+    Attributes:
+        words: The reason in plain words; empty where the standing says all.
+        devices: The first of them.
+        since: Since when the first of them stands so; None: not known of all.
+    """
+
+    gateway: str | None
+    standing: Standing
+    reason: str
+    words: str
+    advice: str
+    count: int
+    devices: tuple[str, ...]
+    since: datetime | None
+
+
+def problems_on(board: Board) -> tuple[Problem, ...]:
+    """Return all that is not good, by urgency and then by how many it hits."""
+    groups: dict[tuple[str | None, Standing, str], list[Cell]] = {}
+    for row in board.rows:
+        for cell in row.cells:
+            if cell.standing is not Standing.GOOD:
+                groups.setdefault((row.name, cell.standing, cell.reason), []).append(cell)
+    urgency = list(Standing)
+    return tuple(
+        _problem(gateway, standing, reason, cells)
+        for (gateway, standing, reason), cells in sorted(
+            groups.items(), key=lambda item: (urgency.index(item[0][1]), -len(item[1]))
+        )
+    )
+
+
+def _problem(gateway: str | None, standing: Standing, reason: str, cells: list[Cell]) -> Problem:
+    moments = [cell.since for cell in cells if cell.since is not None]
+    return Problem(
+        gateway=gateway,
+        standing=standing,
+        reason=reason,
+        words=words_of(standing, reason),
+        advice=advice_for(standing, reason),
+        count=len(cells),
+        devices=tuple(cell.device for cell in cells[:_SHOWN]),
+        since=min(moments) if len(moments) == len(cells) else None,
+    )
+
+
+def words_of(standing: Standing, reason: str) -> str:
+    """Return why devices stand so in plain words; empty where the standing says all."""
+    if not reason:
+        return ""
+    if reason in set(Missing):
+        return MISSING_WORDS[Missing(reason)]
+    if standing in {Standing.REFUSES, Standing.WOULD_REFUSE} and reason in _BY_DEVICE:
+        return _BY_DEVICE[Reason(reason)]
+    return REASON_WORDS[Reason(reason)]
+
+
+def advice_for(standing: Standing, reason: str) -> str:
+    """Return what to do about a device that stands so."""
+    if standing in _ADVICE:
+        return _ADVICE[standing]
+    if reason in set(Missing):
+        return MISSING_ADVICE[Missing(reason)]
+    if not reason:
+        return ""
+    advice = ADVICE[Reason(reason)]
+    return f"{_REFUSED_ADVICE} {advice}" if standing is Standing.REFUSED else advice

@@ -1,0 +1,86 @@
+"""The same trouble of many devices is one, with the reason in plain words and what to do."""
+
+import pytest
+
+from exporter.fleet_page.problems import advice_for, problems_on, words_of
+from exporter.fleet_page.standing import Missing, Standing
+from exporter.observations import Reason, RejectedBy
+from tests.fleet.stand import device, gateway
+from tests.fleet_page.stand import Scene, ago
+
+
+def test_a_healthy_fleet_has_no_problem() -> None:
+    scene = Scene(gateway(), device())
+    scene.look()
+
+    assert problems_on(scene.board) == ()
+
+
+def test_devices_with_the_same_trouble_are_one_problem() -> None:
+    scene = Scene(gateway(), *(device(f"dev-{number:02}") for number in range(20)))
+    scene.serve_new()
+    for number in range(15):
+        scene.refused(f"dev-{number:02}", since=ago(scene, minutes=number))
+
+    refusing, coming = problems_on(scene.board)
+
+    assert (refusing.standing, refusing.reason, refusing.count) == (
+        Standing.REFUSES,
+        "unknown_ca",
+        15,
+    )
+    assert refusing.devices == tuple(f"dev-{number:02}" for number in range(12))
+    assert refusing.since == ago(scene, minutes=14)
+    assert refusing.words == "what is served leads to no CA that is trusted there"
+    assert "roll back" in refusing.advice
+    assert (coming.standing, coming.count) == (Standing.WOULD_REFUSE, 5)
+
+
+def test_since_when_is_not_told_unless_it_is_known_of_all() -> None:
+    scene = Scene(gateway(), device(), device("dev-02"))
+    scene.refused()
+    scene.told("dev-02", failing=(Reason.UNKNOWN_CA, RejectedBy.DEVICE))
+
+    (problem,) = problems_on(scene.board)
+
+    assert (problem.count, problem.since) == (2, None)
+
+
+def test_urgent_problems_come_first_and_then_large_ones() -> None:
+    scene = Scene(
+        gateway(), device(holds=()), device("dev-02", holds=()), device("dev-03", gateway=None),
+        device("dev-04"),
+    )  # fmt: skip
+    scene.look()
+    scene.refused("dev-04")
+
+    found = [(problem.standing, problem.reason) for problem in problems_on(scene.board)]
+
+    assert found == [
+        (Standing.REFUSES, "unknown_ca"),
+        (Standing.UNKNOWN, Missing.TRUST_UNKNOWN),
+        (Standing.UNKNOWN, Missing.NO_GATEWAY),
+    ]
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_words_and_advice_for_every_refusal(reason: Reason) -> None:
+    for standing in (Standing.REFUSES, Standing.REFUSED, Standing.FAILING, Standing.OWN_FAULT):
+        assert words_of(standing, reason)
+        assert advice_for(standing, reason)
+
+
+@pytest.mark.parametrize("missing", list(Missing))
+def test_all_that_can_be_missing_has_words_and_advice(missing: Missing) -> None:
+    assert words_of(Standing.UNKNOWN, missing)
+    assert advice_for(Standing.UNKNOWN, missing)
+
+
+def test_a_standing_that_says_all_needs_no_words() -> None:
+    assert words_of(Standing.SILENT, "") == ""
+    assert advice_for(Standing.SILENT, "").startswith("Look whether it is switched on")
+    assert advice_for(Standing.GOOD, "") == ""
+
+
+def test_where_a_device_is_refused_nobody_is_sent_to_roll_back_the_gateway() -> None:
+    assert "rollback does not help" in advice_for(Standing.REFUSED, "unknown_ca")
