@@ -12,9 +12,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from exporter.gateway.agent.driver import Driver, MakeDriver, Tools
 from exporter.gateway.agent.drivers.embedded.driver import EmbeddedDriver
 from exporter.gateway.agent.drivers.embedded.driver import Options as EmbeddedOptions
+from exporter.gateway.agent.drivers.haproxy.driver import HaproxyDriver
+from exporter.gateway.agent.drivers.haproxy.driver import Options as HaproxyOptions
+from exporter.gateway.agent.drivers.mosquitto.driver import MosquittoDriver
+from exporter.gateway.agent.drivers.mosquitto.driver import Options as MosquittoOptions
+from exporter.gateway.agent.drivers.nginx.driver import NginxDriver
+from exporter.gateway.agent.drivers.nginx.driver import Options as NginxOptions
 from exporter.wording import listed
 
-DRIVERS: Mapping[str, MakeDriver] = {"embedded": EmbeddedDriver}
+DRIVERS: Mapping[str, MakeDriver] = {
+    "embedded": EmbeddedDriver,
+    "nginx": NginxDriver,
+    "haproxy": HaproxyDriver,
+    "mosquitto": MosquittoDriver,
+}
 
 
 class Terminator(BaseModel):
@@ -25,6 +36,9 @@ class Terminator(BaseModel):
     embedded: EmbeddedOptions | None = Field(
         None, description="Inside the agent itself; for trying out."
     )
+    nginx: NginxOptions | None = Field(None, description="An nginx on this machine.")
+    haproxy: HaproxyOptions | None = Field(None, description="A HAProxy on this machine.")
+    mosquitto: MosquittoOptions | None = Field(None, description="A mosquitto on this machine.")
 
     @property
     def given(self) -> Mapping[str, BaseModel]:

@@ -1,0 +1,1 @@
+"""HAProxy: its configuration as sections, its runtime API, and the driver."""

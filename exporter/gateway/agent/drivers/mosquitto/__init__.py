@@ -1,0 +1,1 @@
+"""mosquitto: its configuration as lines, and the driver."""

@@ -1,0 +1,1 @@
+"""nginx, http and stream: its configuration as a tree, and the driver."""

@@ -1,0 +1,108 @@
+"""A second, small instance of a terminator for as long as somebody wants to look at it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.clock import Clock
+from exporter.gateway.agent.driver import Address, DriverError
+from exporter.gateway.agent.processes import is_listening, listens, process
+from exporter.gateway.agent.programs import Child, running
+from exporter.gateway.agent.terminator import free_port, until, write_whole
+
+FOLDER = "rehearsal"
+_NOTE = "rehearsal.pid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """What is to run.
+
+    Attributes:
+        scratch: The driver's own folder.
+        command: In the foreground, in ``scratch``'s ``FOLDER``.
+        address: Where it listens.
+        said: Makes the terminator's own sentence of what it said.
+    """
+
+    name: str
+    scratch: Path
+    command: Sequence[str | Path]
+    address: Address
+    said: Callable[[str], str]
+
+
+def settled(address: Address) -> Address:
+    """Return the address with a free port in place of 0; blocks.
+
+    Raises:
+        DriverError: not an address of this machine, or its port is in use: HAProxy would share
+            it (SO_REUSEPORT), and devices would meet the rehearsal by chance.
+    """
+    if not address.port:
+        return Address(host=address.host, port=free_port(address.host))
+    if is_listening(address.port):
+        raise DriverError(f"nothing can be rehearsed at {address}: its port is in use")
+    return address
+
+
+@asynccontextmanager
+async def second(instance: Instance, *, within_s: float, clock: Clock) -> AsyncIterator[Address]:
+    """Run it; yields its address once it listens there itself.
+
+    Raises:
+        DriverError: on entering; it ended, or did not listen in time.
+    """
+    note = instance.scratch / _NOTE
+    async with running(instance.command, cwd=instance.scratch / FOLDER) as child:
+        await asyncio.to_thread(_remember, note, child.pid)
+        try:
+            await _listening(child, instance, within_s, clock)
+            yield instance.address
+        finally:
+            note.unlink(missing_ok=True)
+
+
+async def _listening(child: Child, instance: Instance, within_s: float, clock: Clock) -> None:
+    port = instance.address.port
+    is_settled = await until(
+        lambda: child.has_ended or listens(child.pid, port), within_s=within_s, clock=clock
+    )
+    if child.has_ended:
+        outcome = await child.wait()
+        raise DriverError(
+            f"{instance.name} would not serve this at {instance.address}:"
+            f" {instance.said(outcome.text)}"
+        )
+    if not is_settled:
+        raise DriverError(
+            f"{instance.name} did not listen at {instance.address} within {within_s:g} s:"
+            f" {instance.said(child.text)}"
+        )
+
+
+def _remember(note: Path, pid: int) -> None:
+    found = process(pid)
+    if found is not None:
+        write_whole(note, f"{pid} {found.started}\n")
+
+
+def end_leftover(scratch: Path) -> None:
+    """End the instance that an agent before us left running when it was killed; blocks."""
+    note = scratch / _NOTE
+    try:
+        words = note.read_text("ascii", "replace").split()
+    except OSError:
+        return
+    if len(words) == 2 and all(word.isdecimal() for word in words):
+        pid, started = int(words[0]), int(words[1])
+        found = process(pid)
+        # the number may have been given to somebody else since
+        if found is not None and found.started == started:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+    note.unlink(missing_ok=True)
