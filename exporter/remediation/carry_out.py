@@ -52,7 +52,7 @@ class CarryOut:
 
     Args:
         options: The limits in force, asked for at each step.
-        is_stopped: The kill switch, or a mode that forbids it; read again before each send.
+        why_stopped: Says why nothing may be sent, or nothing; read again before each send.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class CarryOut:
         clock: Clock,
         *,
         options: Callable[[], Options],
-        is_stopped: Callable[[], Awaitable[str]],
+        why_stopped: Callable[[Intent], Awaitable[str]],
     ) -> None:
         self._records = records
         self._hands = hands
         self._clock = clock
         self._options = options
-        self._is_stopped = is_stopped
+        self._why_stopped = why_stopped
 
     async def serve(self, intent: Intent) -> Intent:
         """Bring ``intent`` from intended to served, or to its end; return it as it is then.
@@ -142,7 +142,7 @@ class CarryOut:
 
     async def _send(self, intent: Intent, api: ManagementApi) -> Told | None:
         """Send the request; None: it may have been carried out, so look."""
-        stopped = await self._is_stopped()
+        stopped = await self._why_stopped(intent)
         if stopped:
             return Told(ending=Ending.STOPPED, detail=stopped)
         now = self._clock.now()

@@ -19,6 +19,9 @@ from exporter.webhook.payload import Alert, Delivery
 log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=30)
+# Alertmanager repeats what fires every 4 h by default; what is not repeated for a day is over,
+# and its "resolved" was lost
+_FIRES_FOR = timedelta(days=1)
 _MOST_WAITING = 500
 _TOGETHER = 200
 _NAMED = 50  # alerts in a journal entry; the rest are counted
@@ -134,21 +137,38 @@ class Inbox:
                 found.setdefault(gateway, []).append((alert[0], alert[1], alert[2]))
         return [_asked(gateway, alerts) for gateway, alerts in found.items()]
 
-    async def firing(self, gateway: str) -> bool:
-        """Return whether any alert about ``gateway`` fires, as far as was delivered.
+    async def firing_gateways(self) -> set[str]:
+        """Return the gateways about which an alert fires, as far as was delivered lately.
 
         Raises:
             StoreError: the store cannot be read.
         """
+        since = self._clock.now() - _FIRES_FOR
         async with self._store.reading() as connection:
-            found = await connection.scalar(
+            rows = await connection.scalars(
                 text(
-                    "SELECT count(*) FROM webhook_alert WHERE ignored = '' AND state = 'firing'"
-                    " AND gateway = :gateway"
+                    "SELECT DISTINCT gateway FROM webhook_alert"
+                    " WHERE ignored = '' AND state = 'firing' AND last_at > :since"
                 ),
-                {"gateway": gateway},
+                {"since": since.isoformat()},
             )
-        return bool(found)
+            return set(rows)
+
+    async def mark(self, asked: Asked) -> None:
+        """Note that what was ``asked`` was looked at, in that state.
+
+        Raises:
+            StoreError: it could not be written; it will be asked again.
+        """
+        async with self._store.writing() as connection:
+            for fingerprint, starts_at, state in asked.alerts:
+                await connection.execute(
+                    text(
+                        "UPDATE webhook_alert SET handled = :state"
+                        " WHERE fingerprint = :fingerprint AND starts_at = :starts_at"
+                    ),
+                    {"state": state, "fingerprint": fingerprint, "starts_at": starts_at},
+                )
 
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         receipts: Sequence[Receipt | StoreError]
@@ -166,18 +186,6 @@ class Inbox:
             _tell(waiting, receipt)
         if any(isinstance(one, Receipt) and one.accepted for one in receipts):
             self.asked.set()
-
-
-async def mark_handled(connection: AsyncConnection, asked: Asked) -> None:
-    """Note within a transaction that what was ``asked`` was looked at, in that state."""
-    for fingerprint, starts_at, state in asked.alerts:
-        await connection.execute(
-            text(
-                "UPDATE webhook_alert SET handled = :state"
-                " WHERE fingerprint = :fingerprint AND starts_at = :starts_at"
-            ),
-            {"state": state, "fingerprint": fingerprint, "starts_at": starts_at},
-        )
 
 
 async def forget(connection: AsyncConnection, *, now: datetime) -> int:

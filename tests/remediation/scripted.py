@@ -1,9 +1,11 @@
 """A gateway and its devices as a script says; what is durable is durable in a real store."""
 
+import asyncio
+import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timedelta
-from typing import cast
+from typing import TypeVar, cast
 
 from exporter.gateway.api import Fence, GatewayError, GatewayReason, ManagementApi
 from exporter.gateway.messages import (
@@ -23,12 +25,15 @@ from tests.fake_clock import FakeClock
 from tests.remediation.cases import INCIDENT, NEW, NOW, OLD
 
 OTHER = "e" * 64
+_T = TypeVar("_T")
 
 
 class HastyClock(FakeClock):
-    """Whoever sleeps on it has slept at once; time passes by nothing else."""
+    """Whoever sleeps on it has slept at once, except for ever; time passes by nothing else."""
 
     async def sleep(self, seconds: float) -> None:
+        if seconds == math.inf:
+            await asyncio.Event().wait()
         self._now += timedelta(seconds=max(0.0, seconds))
         self._monotonic += max(0.0, seconds)
         await super().sleep(0)
@@ -37,6 +42,18 @@ class HastyClock(FakeClock):
 TIMED_OUT = GatewayError(
     GatewayReason.TIMEOUT, "no answer", retryable=False, is_outcome_unknown=True
 )
+
+
+def shifted(value: _T, by: timedelta) -> _T:
+    """The same facts, all observed so much later."""
+    if isinstance(value, datetime):
+        return cast(_T, value + by)
+    if isinstance(value, tuple):
+        return cast(_T, tuple(shifted(one, by) for one in value))
+    if is_dataclass(value) and not isinstance(value, type):
+        moved = {one.name: shifted(getattr(value, one.name), by) for one in fields(value)}
+        return replace(value, **moved)
+    return value
 
 
 @dataclass
@@ -105,7 +122,8 @@ class ScriptedHands:
         return cast(ManagementApi, self.scripted) if self.has_api else None
 
     async def gather(self, gateway: str, alert: AlertState) -> Evidence:
-        return replace(self.evidence, gateway=gateway, alert=alert)
+        moved = shifted(self.evidence, self.clock.now() - NOW)
+        return replace(moved, gateway=gateway, alert=alert)
 
     async def look(self, gateway: str, chain: Sequence[str], leaf: str) -> Looked:
         if self.shown is not None:

@@ -53,13 +53,13 @@ class Stand:
             self.hands,
             self.clock,
             options=lambda: self.options,
-            is_stopped=self._is_stopped,
+            why_stopped=self._why_stopped,
         )
         self.waiting = Waiting(
             self.carry_out, self.hands, self.clock, options=lambda: self.options
         )
 
-    async def _is_stopped(self) -> str:
+    async def _why_stopped(self, intent: Intent) -> str:
         return self.stopped
 
     async def intend(self, evidence: Evidence = ALL_OUT) -> Intent:

@@ -11,7 +11,7 @@ import pytest
 from exporter.errors import StoreError
 from exporter.journal import Kind, entries
 from exporter.store import Store
-from exporter.webhook.inbox import KEPT, Asked, Inbox, InboxBusyError, forget, mark_handled
+from exporter.webhook.inbox import KEPT, Asked, Inbox, InboxBusyError, forget
 from exporter.webhook.payload import Delivery, read_delivery
 from tests.fake_clock import FakeClock
 from tests.webhook.bodies import alert, body
@@ -34,9 +34,8 @@ class Stand:
 
     async def handle(self) -> list[Asked]:
         asked = await self.inbox.pending()
-        async with self.store.writing() as connection:
-            for one in asked:
-                await mark_handled(connection, one)
+        for one in asked:
+            await self.inbox.mark(one)
         return asked
 
 
@@ -100,7 +99,7 @@ async def test_resolved_before_a_look_asks_to_stop(stand: Stand) -> None:
     (asked,) = await stand.handle()
 
     assert not asked.is_firing
-    assert not await stand.inbox.firing("gw-1")
+    assert await stand.inbox.firing_gateways() == set()
     assert await stand.inbox.pending() == []
 
 
@@ -203,6 +202,15 @@ async def test_a_delivery_that_waits_when_we_end_is_not_acknowledged(tmp_path: P
     await stand.store.close()
 
     assert waiting.cancelled()
+
+
+async def test_what_is_not_repeated_for_a_day_fires_no_more(stand: Stand) -> None:
+    await stand.take(alert(1))
+    assert await stand.inbox.firing_gateways() == {"gw-1"}
+
+    stand.clock.jump_wall(timedelta(days=1))
+
+    assert await stand.inbox.firing_gateways() == set()
 
 
 async def test_what_was_not_delivered_for_a_month_is_forgotten(stand: Stand) -> None:
