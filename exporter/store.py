@@ -76,6 +76,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE handshake_state ADD COLUMN failing_since DOUBLE PRECISION",
         "ALTER TABLE handshake_state ADD COLUMN resumed_at DOUBLE PRECISION",
     ),
+    (
+        "CREATE TABLE handshake_recent (gateway TEXT NOT NULL, device TEXT NOT NULL,"
+        " facts TEXT NOT NULL, PRIMARY KEY (gateway, device))",
+    ),
 )
 
 

@@ -1,6 +1,7 @@
 """From a batch of lines to handshakes that have an owner; pure but for its own joins."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from exporter.handshake_log.classify import LineReader
 from exporter.handshake_log.counts import Event
 from exporter.handshake_log.identity import Identity, host_in, rejected_by
-from exporter.handshake_log.join import Joiner
+from exporter.handshake_log.join import WAIT_S, Joiner
 from exporter.handshake_log.message import Reading
 from exporter.handshake_log.options import Options
 from exporter.handshake_log.readers import reader_for
@@ -77,6 +78,7 @@ class Attributor:
         self._name = name
         self._options = options
         self.reader = reader_for(options)
+        self._late_until_s = -math.inf
         kept = json.loads(joins) if joins else {}
         self._joiners = {stream: Joiner.load(text, at_s) for stream, text in kept.items()}
 
@@ -85,22 +87,34 @@ class Attributor:
         kept = {stream: text for stream, one in self._joiners.items() if (text := one.dump())}
         return json.dumps(kept) if kept else ""
 
+    def note_late(self, at_s: float) -> None:
+        """Lines that come now may be old: without a moment of their own they are no evidence."""
+        self._late_until_s = at_s + WAIT_S
+
     def events(
         self, scanned: Scanned, identity: Identity, at: datetime, at_s: float
     ) -> Iterator[Event]:
         """Yield the handshakes that are complete; ``at`` for lines that tell no moment."""
         yield from self.due(identity, at, at_s)
+        is_dated = at_s > self._late_until_s
         for stream, reading in scanned.readings:
             joiner = self._joiners.setdefault(stream, Joiner())
-            yield from self._attributed(joiner.take(reading, at_s), identity, at)
+            records = joiner.take(reading, at_s)
+            yield from self._attributed(records, identity, at, is_dated=is_dated)
 
     def due(self, identity: Identity, at: datetime, at_s: float) -> Iterator[Event]:
         """Yield the handshakes that waited long enough."""
+        is_dated = at_s > self._late_until_s
         for joiner in self._joiners.values():
-            yield from self._attributed(joiner.due(at_s), identity, at)
+            yield from self._attributed(joiner.due(at_s), identity, at, is_dated=is_dated)
 
     def _attributed(
-        self, records: Iterable[HandshakeRecord], identity: Identity, at: datetime
+        self,
+        records: Iterable[HandshakeRecord],
+        identity: Identity,
+        at: datetime,
+        *,
+        is_dated: bool,
     ) -> Iterator[Event]:
         options = self._options
         for record in records:
@@ -112,15 +126,17 @@ class Attributor:
                 if record.failure
                 else None
             )
+            own = record.at if record.at is not None and record.at <= at + _AHEAD else None
             yield Event(
                 gateway=gateway,
                 device=name,
                 source=self._name,
-                at=record.at if record.at and record.at <= at + _AHEAD else at,
+                at=own or at,
                 why=why,
                 is_resumed=record.resumed,
                 client_not_after=record.client_not_after,
                 peer=None if record.peer is None else host_in(record.peer),
+                is_evidence=options.is_trusted and (is_dated or own is not None),
             )
 
 

@@ -145,6 +145,8 @@ class Commits:
         events: list[Event] = []
         now, now_s = self._clock.now(), self._clock.monotonic()
         for one in waiting:
+            if one.batch.is_late and one.batch.data:
+                one.attributor.note_late(now_s)
             events += one.attributor.events(one.scanned, self._identity, one.at, now_s)
             self._note_position(change, one.source.name, one.attributor, one.batch)
         for name, attributor in attributors:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from exporter.handshake_log.recent import Recent
 from exporter.observations import Reason, RejectedBy
 
 Key = tuple[str, str]
@@ -28,6 +29,7 @@ class Event:
     Attributes:
         why: None for a success.
         is_resumed: None where the writer does not tell.
+        is_evidence: A source that we trust tells it, and ``at`` is when it was.
     """
 
     gateway: str
@@ -38,6 +40,7 @@ class Event:
     is_resumed: bool | None = None
     client_not_after: datetime | None = None
     peer: str | None = None
+    is_evidence: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +133,7 @@ class Change:
     """What is to become durable together."""
 
     tallies: dict[Key, Tally] = field(default_factory=dict)
+    recent: dict[Key, Recent] = field(default_factory=dict)
     certificates: dict[str, float] = field(default_factory=dict)
     positions: dict[str, tuple[str | None, str]] = field(default_factory=dict)
 
@@ -152,6 +156,7 @@ class Counts:
 
     def __init__(self) -> None:
         self._tallies: dict[Key, Tally] = {}
+        self._recent: dict[Key, Recent] = {}
         self._certificates: dict[str, float] = {}
         self._positions: dict[str, tuple[str | None, str]] = {}
         self.peers: OrderedDict[tuple[str, str], UnknownPeer] = OrderedDict()
@@ -167,6 +172,15 @@ class Counts:
         """The end of each device's certificate, seconds since 1970."""
         return MappingProxyType(self._certificates)
 
+    def recent(self, gateway: str, since: datetime) -> Mapping[str, Recent]:
+        """Return what is durable of each device that was heard of at ``gateway`` since then."""
+        since_s = since.timestamp()
+        return {
+            device: recent
+            for (at, device), recent in self._recent.items()
+            if at == gateway and recent.latest_s >= since_s
+        }
+
     def has_position(self, source: str) -> bool:
         """Whether anything of the source is durable yet."""
         return source in self._positions
@@ -180,12 +194,16 @@ class Counts:
         key = (event.gateway, event.device)
         before = change.tallies.get(key) or self._tallies.get(key) or Tally()
         change.tallies[key] = before.after(event)
+        if event.device:
+            known = change.recent.get(key) or self._recent.get(key) or Recent()
+            change.recent[key] = _recent_after(known, event)
         if event.device and event.client_not_after is not None:
             change.certificates[event.device] = event.client_not_after.timestamp()
 
     def publish(self, change: Change) -> None:
         """Show what has become durable."""
         self._tallies.update(change.tallies)
+        self._recent.update(change.recent)
         self._certificates.update(change.certificates)
         self._positions.update(change.positions)
 
@@ -213,6 +231,10 @@ class Counts:
             text("SELECT source, position, joins FROM log_position")
         ):
             self._positions[source] = (position, joins)
+        for gateway, device, facts in await connection.execute(
+            text("SELECT gateway, device, facts FROM handshake_recent")
+        ):
+            self._recent[gateway, device] = Recent.load(facts)
         for device, not_after in await connection.execute(
             text("SELECT device, not_after FROM client_certificate")
         ):
@@ -237,6 +259,12 @@ class Counts:
         ):
             key = (row.gateway, row.device)
             self._tallies[key] = _with_count(self._tallies.get(key) or Tally(), row)
+
+
+def _recent_after(known: Recent, event: Event) -> Recent:
+    if event.why is not None:
+        return known.failed(event.at, event.why, is_evidence=event.is_evidence)
+    return known.succeeded(event.at, is_resumed=event.is_resumed, is_evidence=event.is_evidence)
 
 
 def _with_count(tally: Tally, row: object) -> Tally:
@@ -281,9 +309,14 @@ async def write(connection: AsyncConnection, change: Change) -> None:
         {"source": source, "position": position, "joins": joins}
         for source, (position, joins) in change.positions.items()
     ]
+    recent: list[dict[str, object]] = [
+        {"gateway": gateway, "device": device, "facts": facts.dump()}
+        for (gateway, device), facts in change.recent.items()
+    ]
     for statement, rows in (
         (_COUNT, counts),
         (_STATE, states),
+        (_RECENT, recent),
         (_CERTIFICATE, certificates),
         (_POSITION, positions),
     ):
@@ -332,5 +365,6 @@ _STATE = _upsert(
         "resumed_at",
     ),
 )
+_RECENT = _upsert("handshake_recent", ("gateway", "device"), ("facts",))
 _CERTIFICATE = _upsert("client_certificate", ("device",), ("not_after",))
 _POSITION = _upsert("log_position", ("source",), ("position", "joins"))

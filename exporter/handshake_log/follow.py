@@ -3,6 +3,7 @@
 import asyncio
 import glob
 import json
+import math
 from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from exporter.handshake_log.source import Batch, Segment
 from exporter.handshake_log.tail import Tail
 
 POLL_S = 0.25
+_LATE_S = 5.0
 _MATCH_EVERY = 4  # polls
 _BATCH_BYTES = 8 << 20
 MAX_FILES = 1000
@@ -64,24 +66,25 @@ class FileSource:
             # Once there is a position, what has none came later
             at_end=resume is None and self.options.read_from is ReadFrom.END,
         )
-        last, fault = resume, ""
+        last, fault, caught_up_s = resume, "", -math.inf
         loop = asyncio.get_running_loop()
         # Not the loop's own threads: a network file system that hangs would take them all
         with ThreadPoolExecutor(1, "log-file") as thread:
             try:
                 while True:
-                    polled = await loop.run_in_executor(
-                        thread, reading.poll, self._clock.monotonic()
-                    )
+                    now_s = self._clock.monotonic()
+                    polled = await loop.run_in_executor(thread, reading.poll, now_s)
+                    is_late = now_s - caught_up_s > _LATE_S
                     if polled.data or (polled.position, polled.fault) != (last, fault):
                         last, fault = polled.position, polled.fault
-                        yield self._batch(polled)
+                        yield self._batch(polled, is_late=is_late)
                     if not polled.is_behind:
+                        caught_up_s = now_s
                         await self._clock.sleep(POLL_S)
             finally:
                 thread.submit(reading.close)
 
-    def _batch(self, polled: _Polled) -> Batch:
+    def _batch(self, polled: _Polled, *, is_late: bool) -> Batch:
         newest_ns = polled.newest_ns
         return Batch(
             data=polled.data,
@@ -90,6 +93,7 @@ class FileSource:
             read_at=self._clock.now(),
             newest_at=datetime.fromtimestamp(newest_ns / 1e9, tz=UTC) if newest_ns else None,
             is_behind=polled.is_behind,
+            is_late=is_late,
             fault=polled.fault,
         )
 

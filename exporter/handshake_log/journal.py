@@ -6,7 +6,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from exporter.clock import Clock
 from exporter.errors import ExporterError
@@ -18,6 +18,7 @@ _CHUNK_BYTES = 1 << 18
 # A field's size, from the journal itself; a larger one is a damaged stream
 _FIELD_BYTES = 64 << 20
 _SETTLE_S = 2.0
+_LATE = timedelta(seconds=60)
 
 
 class JournalError(ExporterError):
@@ -143,11 +144,13 @@ class JournalSource:
         return words
 
     def _batch(self, entries: Sequence[Entry]) -> Batch:
+        now, oldest = self._clock.now(), entries[0].at
         return Batch(
             data=joined(entry.message for entry in entries),
             position=json.dumps({"cursor": entries[-1].cursor}),
-            read_at=self._clock.now(),
+            read_at=now,
             newest_at=entries[-1].at,
+            is_late=oldest is None or now - oldest > _LATE,
         )
 
 

@@ -60,6 +60,11 @@ class Options(BaseModel):
         description="Names under which JSON lines hold the message; the first that is there wins.",
     )
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether what it tells may be evidence: read by ourselves, or pushed with a token."""
+        return not self.stdin
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         given = [bool(self.file), self.journald is not None, self.push is not None, self.stdin]

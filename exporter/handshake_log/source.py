@@ -27,6 +27,7 @@ class Batch:
         read_at: When it was read.
         newest_at: When its newest line was written, as far as known (a file's mtime).
         is_behind: More is waiting to be read.
+        is_late: Its lines may have been written long before ``newest_at``: nobody looked.
         fault: What is wrong with the source while it goes on, as a sentence; empty: nothing.
         segments: For a source of several files: which bytes are whose; lines of one stream only
             are joined. Empty: all is one stream.
@@ -40,6 +41,7 @@ class Batch:
     read_at: datetime
     newest_at: datetime | None = None
     is_behind: bool = False
+    is_late: bool = False
     fault: str = ""
     segments: tuple[Segment, ...] = ()
     is_final: bool = False

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 
 from exporter.clock import Clock
@@ -15,6 +16,7 @@ from exporter.handshake_log.journal import JournalSource
 from exporter.handshake_log.lines import STORE_OK, HandshakeLines, source_lines
 from exporter.handshake_log.options import Options
 from exporter.handshake_log.push import PushSource
+from exporter.handshake_log.recent import Recent
 from exporter.handshake_log.source import Batch, Source
 from exporter.handshake_log.standard_input import StandardInputSource
 from exporter.handshake_log.stats import SourceStats
@@ -125,6 +127,16 @@ class HandshakeLogs:
     def peers(self) -> Mapping[tuple[str, str], UnknownPeer]:
         """Who is no device, by gateway and address; the latest."""
         return self._counts.peers
+
+    def recent(self, gateway: str, since: datetime) -> Mapping[str, Recent]:
+        """Return what each device that was heard of at ``gateway`` since then did, by its name.
+
+        What is durable only. ``Recent`` answers who connected in full before a change and since,
+        who fails now and why, and whether that is evidence: only what a file, the journal or an
+        authenticated push told, at a moment that is known, may be a witness. Ask with a ``since``
+        that lies as far before the change as one looks back.
+        """
+        return self._counts.recent(gateway, since)
 
     @property
     def shapes(self) -> Mapping[str, int]:

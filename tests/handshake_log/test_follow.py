@@ -538,6 +538,20 @@ async def test_a_source_goes_on_at_its_position(tmp_path: Path) -> None:
     assert second.newest_at is not None
 
 
+async def test_what_was_written_while_nobody_looked_is_late(tmp_path: Path) -> None:
+    path = tmp_path / "gw.log"
+    append(path, "of before\n")
+    async with source_of(path) as (batches, clock):
+        first = await next_batch(batches, clock)
+        append(path, "now\n")
+        second = await next_batch(batches, clock)
+        await clock.advance(600)  # the store could not write
+        append(path, "some time since\n")
+        third = await next_batch(batches, clock)
+
+    assert [one.is_late for one in (first, second, third)] == [True, False, True]
+
+
 async def test_a_source_that_begins_at_the_end_makes_that_durable_at_once(tmp_path: Path) -> None:
     path = tmp_path / "gw.log"
     append(path, "a\n")

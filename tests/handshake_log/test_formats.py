@@ -273,6 +273,15 @@ def test_mosquitto_gives_clues_and_steps() -> None:
     assert (error.thread, error.step) == ("", 2)
 
 
+def test_mosquittos_own_stamp_is_the_moment() -> None:
+    error = reading_of("1795492801: OpenSSL Error[0]: error:0A000418:SSL routines::tlsv1 alert")
+    named = reading_of("1795492801: New client connected from 10.0.0.5:4 as d (p2, c1, k60).")
+    plain = reading_of("New client connected from 10.0.0.5:4 as d (p2, c1, k60).")
+
+    moments = [one.record.at if one.record else None for one in (error, named, plain)]
+    assert moments == [*[datetime.fromtimestamp(1795492801, UTC)] * 2, None]
+
+
 def test_mosquitto_setting_up_is_no_failure() -> None:
     reading = READER.read(
         b"1795492801: OpenSSL Error[0]: error:0A000091:SSL routines:SSL_CTX_use_x:no such file"

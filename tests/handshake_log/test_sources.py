@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,13 @@ from sqlalchemy import text
 
 from exporter.clock import SystemClock
 from exporter.errors import StoreError
+from exporter.handshake_log.attribution import Attributor, scan
 from exporter.handshake_log.custom import CustomFormat, Outcome
+from exporter.handshake_log.identity import Identity
 from exporter.handshake_log.options import Options, ReadFrom, Side
+from exporter.handshake_log.source import Batch
 from exporter.handshake_log.sources import HandshakeLogs
+from exporter.observations import Reason
 from exporter.store import Store
 from exporter.targets.model import Inventory
 from tests.handshake_log.reader import inventory, refused
@@ -177,6 +182,57 @@ async def test_the_name_a_client_asks_for_tells_whose_it_was_where_nothing_else_
         assert set(samples(logs, "fleet_tls_handshakes_total")) == {
             '{gateway="gw",device="dev-5"}', '{gateway="gw",device="dev-6"}',
         }  # fmt: skip
+
+
+async def test_what_lately_happened_is_told_with_its_worth_and_survives_a_restart(
+    tmp_path: Path,
+) -> None:
+    path, since = tmp_path / "gw.log", CLOCK.now() - timedelta(hours=1)
+    append(path, refused(1))  # of before anybody looked, at a moment that the line does not tell
+    async with running(tmp_path, log_at(path)) as logs:
+        await until(lambda: logs.recent("gw", since))
+        stamp = CLOCK.now().strftime("%d/%b/%Y:%H:%M:%S +0000").encode()
+        append(
+            path,
+            b"10.0.0.2 [" + stamp + b"] TLSv1.3 TLS_AES_256_GCM_SHA384 resumed=. status=200"
+            b' sni="-" client="-" client_end="-"\n',
+        )
+        await until(lambda: len(logs.recent("gw", since)) == 2)
+        told = logs.recent("gw", since)
+
+        assert logs.recent("another", since) == {}
+        assert logs.recent("gw", CLOCK.now() + timedelta(hours=1)) == {}
+    failing = told["dev-1"].failing_since(since)
+    assert failing is not None
+    assert (failing.reason, failing.is_evidence) == (Reason.UNKNOWN_CA, False)
+    assert told["dev-2"].full_since(since) is not None
+
+    async with running(tmp_path, log_at(path)) as logs:
+        await until(lambda: logs.recent("gw", since))
+        assert logs.recent("gw", since) == told
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_lines_are_evidence_where_it_is_known_when_they_were_written(is_late: bool) -> None:
+    attributor = Attributor("file:gw.log", Options(file=Path("gw.log"), gateway="gw"), "", 0.0)
+    batch = Batch(data=refused(1), read_at=CLOCK.now())
+    if is_late:
+        attributor.note_late(100.0)
+
+    identity, scanned = Identity(inventory()), scan(batch, attributor.reader)
+    [event] = attributor.events(scanned, identity, batch.read_at, 100.0)
+
+    assert event.is_evidence is not is_late
+
+
+def test_what_comes_through_standard_input_is_no_evidence() -> None:
+    attributor = Attributor("stdin", Options(stdin=True, gateway="gw"), "", 0.0)
+    batch = Batch(data=refused(1), read_at=CLOCK.now())
+
+    identity, scanned = Identity(inventory()), scan(batch, attributor.reader)
+    [event] = attributor.events(scanned, identity, batch.read_at, 0.0)
+
+    assert not event.is_evidence
 
 
 async def test_a_hostile_name_counts_for_nobody_else(tmp_path: Path) -> None:

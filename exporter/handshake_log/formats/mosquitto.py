@@ -6,6 +6,7 @@ clues. mosquitto never says whether a session was resumed.
 """
 
 import re
+from datetime import UTC, datetime
 
 from exporter.handshake_log.message import Clue, ClueKind, Format, Message, Reading
 from exporter.handshake_log.vocabulary import Heard, hear
@@ -13,6 +14,7 @@ from exporter.observations import HandshakeRecord, Reason
 
 # log_timestamp_format is the operator's: a number by default, often an ISO time.
 _STAMP = r"^(?:\d{9,11}: |\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*:? )?"
+_EPOCH = re.compile(r"^(?P<at>\d{9,11}): ")
 _QUEUE = re.compile(r"OpenSSL Error(?:\[(?P<index>\d{1,3})\])?: (?P<text>.*)$")
 _REFUSED = re.compile(r"Client connection from (?P<peer>\S+) failed: (?P<text>.*)$")
 _OPENED = re.compile(rf"{_STAMP}New connection from (?P<peer>\S+?) on port (?P<port>\d+)\.?$")
@@ -32,10 +34,11 @@ def read(message: Message) -> Reading | None:
     text = message.text
     queue = _QUEUE.search(text) if "OpenSSL Error" in text else None
     if queue is not None and "SSL routines" in text:
-        return _failed(hear(queue["text"]), None, step=1 + int(queue["index"] or 0))
+        step = 1 + int(queue["index"] or 0)
+        return _failed(hear(queue["text"]), None, _at(text), step=step)
     refused = _REFUSED.search(text) if "Client connection from" in text else None
     if refused is not None:
-        return _failed(hear(refused["text"]), refused["peer"], step=0)
+        return _failed(hear(refused["text"]), refused["peer"], _at(text), step=0)
     opened = _OPENED.match(text)
     if opened is not None:
         clue = Clue(kind=ClueKind.OPENED, peer=opened["peer"], port=int(opened["port"]))
@@ -63,13 +66,19 @@ def _named(line: re.Match[str]) -> Reading:
         success=True,
         peer=line["peer"],
         writer="mosquitto",
+        at=_at(line.string),
         names=tuple(name for name in (line["name"], line["user"]) if name),
     )
     clue = Clue(kind=ClueKind.NAMED, peer=line["peer"], name=line["name"])
     return Reading(record=record, clue=clue, writer="mosquitto")
 
 
-def _failed(heard: Heard, peer: str | None, *, step: int) -> Reading:
+def _at(text: str) -> datetime | None:
+    found = _EPOCH.match(text)
+    return None if found is None else datetime.fromtimestamp(int(found["at"]), UTC)
+
+
+def _failed(heard: Heard, peer: str | None, at: datetime | None, *, step: int) -> Reading:
     if not heard.failure:
         return Reading(suspicious=heard.suspicious, writer="mosquitto")
     record = HandshakeRecord(
@@ -79,6 +88,7 @@ def _failed(heard: Heard, peer: str | None, *, step: int) -> Reading:
         rejected_by=heard.told_by,
         peer=peer,
         writer="mosquitto",
+        at=at,
     )
     return Reading(record=record, writer="mosquitto", thread="", step=step)
 
