@@ -29,7 +29,7 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], bool], *, within_s: float = 10.0, what: str) -> None:
+def wait_until(condition: Callable[[], bool], *, within_s: float = 30.0, what: str) -> None:
     """Return once ``condition`` holds; fail the test when it does not in time."""
     pause = threading.Event()
     for _ in range(int(within_s / _POLL_S)):
@@ -153,7 +153,7 @@ class Daemon:
     def lines(self, name: str = "output") -> list[str]:
         return self.text(name).splitlines()
 
-    def wait_for_line(self, words: str, name: str = "output", *, within_s: float = 10.0) -> None:
+    def wait_for_line(self, words: str, name: str = "output", *, within_s: float = 30.0) -> None:
         """Return once ``words`` stand in a log."""
         wait_until(
             lambda: words in self.text(name), within_s=within_s, what=f"{words!r} in {name}"

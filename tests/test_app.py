@@ -64,7 +64,7 @@ def files(tmp_path: Path) -> Files:
                 {"name": "other", "file": "other.pem"},
             ],
             "targets": {"static": []},
-            "probe": {"interval": "1s", "timeout": "1s"},
+            "probe": {"interval": "1s", "timeout": "5s"},
         },
     )
 
@@ -124,12 +124,13 @@ async def samples(url: str) -> Samples:
     }
 
 
-async def eventually(url: str, holds: Callable[[Samples], bool], within_s: float = 10) -> Samples:
+async def eventually(url: str, holds: Callable[[Samples], bool], within_s: float = 30) -> Samples:
     async with asyncio.timeout(within_s):
         while True:
             found = await samples(url)
             if holds(found):
                 return found
+            await SystemClock().sleep(0.02)
 
 
 async def test_what_a_gateway_serves_is_known_within_one_look(files: Files) -> None:

@@ -343,7 +343,7 @@ async def test_a_newline_inside_a_line_makes_no_second_line(stand: Stand) -> Non
     assert stats.line_count == 1
 
 
-async def until(condition: Callable[[], bool], within_s: float = 5) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 20) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await SystemClock().sleep(0.01)

@@ -3,12 +3,13 @@
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from exporter.anchors import WeakCrypto, trust_store
+from exporter.clock import SystemClock
 from exporter.observations import Reason, WarningReason
 from exporter.verdicts.judge import judge
 from tests.listeners import listening, load_chain, say_nothing
@@ -16,7 +17,7 @@ from tests.pki import CLIENT_AUTH, Issued, certificate_of, make_ca, make_leaf, n
 from tests.probe.conftest import Look
 
 NAME = "gw.test"
-NOW = datetime.now(UTC)  # noqa: TID251 - certificates are served and looked at in real time
+NOW = SystemClock().now()
 CA = make_ca("reasons CA")
 MIDDLE = make_ca("reasons intermediate", issuer=CA)
 PLAIN_CA = make_ca("plain CA", key_ids=False)
