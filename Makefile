@@ -9,7 +9,7 @@
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
-RULES = $(wildcard rules/*.yml rules/*.yaml)
+RULES = $(wildcard rules/*.rules.yml)
 RULE_TESTS = $(wildcard tests/rules/*.yml tests/rules/*.yaml)
 export VENV PYTHON
 

@@ -39,7 +39,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     # the fleet page draws together what the levels below found out
     frozenset({"exporter.fleet_page"}),
     frozenset({"exporter.bundled", "exporter.config", "exporter.demo", "exporter.web"}),
-    frozenset({"exporter.in_force", "exporter.systemd", "exporter.log_output"}),
+    frozenset({"exporter.alerts", "exporter.in_force", "exporter.systemd", "exporter.log_output"}),
     frozenset({"exporter.app"}),
     frozenset({"exporter.cli"}),
     frozenset({"exporter.__main__"}),
@@ -58,6 +58,7 @@ PURE = (
     "exporter.cli.paste", "exporter.remediation.decide",
     "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
     "exporter.remediation.sentences", "exporter.webhook.payload",
+    "exporter.alerts",
 )  # fmt: skip
 IMPURE = {"asyncio", "socket", "logging", "time", "aiohttp", "uvloop", "exporter.clock"}
 

@@ -47,7 +47,9 @@ COMMANDS: Mapping[str, Place] = {
         summary="Every fault of a configuration, or the values in force.",
     ),
     "rules": Place(
-        module="exporter.cli.bundled", name="rules", summary="Write the bundled alert rules."
+        module="exporter.cli.bundled",
+        name="rules",
+        summary="Write the alert rules, with your thresholds.",
     ),
     "dashboards": Place(
         module="exporter.cli.bundled",

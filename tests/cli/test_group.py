@@ -87,7 +87,7 @@ async def test_the_version_is_told() -> None:
         (["verify", "x", "--at", "noon"], "'noon' is not a moment; write it like 2026-11-24T12"),
         (["run"], "Missing option '--config'"),
         (["check-config", "/no/such/file"], "'/no/such/file' does not exist"),
-        (["rules"], "Missing option '--output'"),
+        (["rules"], "say where to write them: --output DIR"),
         (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
         (["logs", "nope"], "No such command 'nope'"),
         (["demo", "--break", "all"], "'all' is not one of"),

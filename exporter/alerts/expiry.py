@@ -1,0 +1,157 @@
+"""Before the end of certificates: what a target serves, what a device shows."""
+
+from collections.abc import Iterator
+
+from exporter.alerts.model import Alert, Recording, Rule, Scope, Severity
+from exporter.alerts.promql import DEVICES, of_devices, of_targets
+from exporter.alerts.values import Expiry
+
+END = "target:fleet_tls_chain_not_after_timestamp_seconds:min"
+_LIFETIME = "target:fleet_tls_certificate_lifetime_seconds:max"
+_OWN_END = "device:fleet_tls_client_certificate_not_after_timestamp_seconds:min"
+_SENT = "fleet_tls_certificate_not_after_timestamp_seconds"
+_WISH = "max by (job, target) (fleet_tls_target_expiry_warning_seconds)"
+_PAGE = "fleet-tls?var-target={{ $labels.target | urlquery }}"
+
+
+def expiry_rules(values: Expiry) -> tuple[Rule, ...]:
+    """Return the rules."""
+    return (
+        *_recordings(),
+        *_of_targets(values),
+        *_of_devices(values),
+    )
+
+
+def _recordings() -> tuple[Recording, ...]:
+    ends = f"""
+  clamp_max(
+    min by (job, target) ({_SENT})
+    and on (job, target) fleet_tls_chain_problem{{reason="expired"}},
+    time()
+  )
+  or
+  min by (job, target) (fleet_tls_chain_not_after_timestamp_seconds)
+  or
+  (
+    min by (job, target) ({END})
+    unless on (job, target) fleet_tls_chain_verified
+    and on (job, target) {_SENT}
+  )
+  or
+  min by (job, target) ({_SENT}{{position="0"}})
+"""
+    return (
+        Recording(
+            name=END,
+            labels=("job", "target", "role", "gateway"),
+            why="When the chain stops verifying: the path, not strays. It is in the past once\n"
+            "something on the path has ended; while nobody can look at the target it stays what\n"
+            "it was; where no path was ever verified it is the end of the leaf.",
+            expr=of_targets(ends),
+        ),
+        Recording(
+            name=_LIFETIME,
+            labels=("job", "target"),
+            expr=f"""
+max by (job, target) (
+  {_SENT}{{position="0"}}
+  - fleet_tls_certificate_not_before_timestamp_seconds{{position="0"}}
+)
+""",
+        ),
+        Recording(
+            name=_OWN_END,
+            labels=("job", "device", "gateway"),
+            expr=of_devices(
+                "min by (job, device) (fleet_tls_client_certificate_not_after_timestamp_seconds)"
+            ),
+        ),
+    )
+
+
+def _steps(values: Expiry) -> Iterator[tuple[Severity, float, int, str]]:
+    """Yield severity, seconds, percent of a short life, and what a target's wish means for it."""
+    short = values.short_lived
+    yield Severity.INFO, values.info, short.info_percent, _WISH
+    yield Severity.WARNING, values.warning, short.warning_percent, _WISH
+    nearest = f"clamp_max({_WISH} / 2, {values.critical:.0f})"
+    yield Severity.CRITICAL, values.critical, short.critical_percent, nearest
+
+
+def _of_targets(values: Expiry) -> Iterator[Alert]:
+    for severity, seconds, percent, wish in _steps(values):
+        yield Alert(
+            name="FleetTLSCertificateExpiresSoon",
+            severity=severity,
+            scope=Scope.FLEET,
+            why="The target's own wish, else the share of a short life, else the default",
+            expr=f"""
+{END} - time()
+< on (job, target) group_left () (
+  {wish}
+  or
+  {percent / 100:g} * ({_LIFETIME} < {values.short_lived.below:.0f})
+  or
+  {seconds:.0f} + 0 * {_LIFETIME}
+)
+""",
+            for_s=values.pending_for,
+            summary="the chain of {{ $labels.target }}"
+            " {{ if gt $value 0.0 }}stops verifying in {{ $value | humanizeDuration }}"
+            "{{ else }}has stopped verifying{{ end }}",
+            description="The first end on the path of {{ $labels.target }} that verifies (leaf,"
+            " intermediate or anchor) is {{ if gt $value 0.0 }}{{ $value | humanizeDuration }}"
+            " away{{ else }}over{{ end }}. A new leaf helps only where it is the leaf that ends.",
+            dashboard=_PAGE,
+        )
+    yield Alert(
+        name="FleetTLSCertificateExpired",
+        severity=Severity.CRITICAL,
+        scope=Scope.FLEET,
+        expr=f"{END} <= time()",
+        summary="the certificate of {{ $labels.target }} has expired",
+        description="Something on the path that {{ $labels.target }} serves ended at"
+        " {{ $value | humanizeTimestamp }} or before. Whoever checks it refuses it.",
+        dashboard=_PAGE,
+    )
+
+
+def _of_devices(values: Expiry) -> Iterator[Alert]:
+    wished = f'label_replace({_WISH}, "device", "$1", "target", "(.*)")'
+    for severity, seconds, _, _ in _steps(values):
+        wish = f"max by (job, device) ({wished})"
+        if severity is Severity.CRITICAL:
+            wish = f"clamp_max({wish} / 2, {seconds:.0f})"
+        yield Alert(
+            name="FleetTLSDeviceCertificateExpiresSoon",
+            severity=severity,
+            scope=Scope.DEVICE,
+            expr=f"""
+{_OWN_END} - time()
+< on (job, device) group_left () (
+  {wish}
+  or
+  {seconds:.0f} + 0 * max by (job, device) ({DEVICES})
+)
+""",
+            for_s=values.pending_for,
+            summary="the certificate of device {{ $labels.device }}"
+            " {{ if gt $value 0.0 }}ends in {{ $value | humanizeDuration }}"
+            "{{ else }}has ended{{ end }}",
+            description="{{ $labels.device }} showed {{ $labels.gateway }} a certificate of its"
+            " own that {{ if gt $value 0.0 }}ends in {{ $value | humanizeDuration }}"
+            "{{ else }}is over{{ end }}. From then on the gateway refuses the device, and a device"
+            " that is locked out cannot be given a new one this way.",
+            dashboard="fleet-tls?var-device={{ $labels.device | urlquery }}",
+        )
+    yield Alert(
+        name="FleetTLSDeviceCertificateExpired",
+        severity=Severity.CRITICAL,
+        scope=Scope.DEVICE,
+        expr=f"{_OWN_END} <= time()",
+        summary="the certificate of device {{ $labels.device }} has expired",
+        description="The certificate that {{ $labels.device }} shows {{ $labels.gateway }} ended"
+        " at {{ $value | humanizeTimestamp }}; by the log it has shown no newer one since.",
+        dashboard="fleet-tls?var-device={{ $labels.device | urlquery }}",
+    )
