@@ -1,13 +1,32 @@
-"""TLS of the service's own HTTP server, from the files of the ``web`` section."""
+"""TLS of an HTTP server of ours, from the files of the ``web`` section."""
 
 import ssl
 from pathlib import Path
+from typing import Protocol
 
 from exporter.errors import ConfigError, Fault
-from exporter.web.options import Options
 
 
-def tls_context(options: Options) -> ssl.SSLContext | None:
+class TlsFiles(Protocol):
+    """Where certificate, key and the clients' CAs are; certificate and key go together."""
+
+    @property
+    def cert_file(self) -> Path | None:
+        """PEM chain that is shown; None: plain HTTP."""
+        ...
+
+    @property
+    def key_file(self) -> Path | None:
+        """Its private key."""
+        ...
+
+    @property
+    def client_ca_file(self) -> Path | None:
+        """PEM with the CAs of client certificates; None: none is asked for."""
+        ...
+
+
+def tls_context(options: TlsFiles) -> ssl.SSLContext | None:
     """Return the settings for new connections; None: plain HTTP.
 
     Raises:
@@ -32,7 +51,7 @@ def tls_context(options: Options) -> ssl.SSLContext | None:
     return context
 
 
-def state_of_files(options: Options) -> tuple[tuple[int, int, int] | None, ...]:
+def state_of_files(options: TlsFiles) -> tuple[tuple[int, int, int] | None, ...]:
     """Return what changes when one of the files does."""
     files = (options.cert_file, options.key_file, options.client_ca_file)
     return tuple(_state(path) for path in files)

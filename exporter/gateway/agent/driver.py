@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from exporter.clock import Clock
 from exporter.errors import ExporterError
@@ -149,6 +149,15 @@ class Driver(Protocol):
         Raises:
             DriverError: on entering; the terminator would not serve it.
         """
+        ...
+
+
+@runtime_checkable
+class Closeable(Protocol):
+    """A driver that holds something from the moment it is made."""
+
+    def close(self) -> None:
+        """Give it back, also where ``run`` was never called; may be called twice."""
         ...
 
 

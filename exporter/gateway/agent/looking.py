@@ -67,15 +67,20 @@ class Looker:
         return await self._look(ways)
 
     async def fault(
-        self, addresses: Sequence[Address], chain: Sequence[Certificate]
+        self,
+        addresses: Sequence[Address],
+        chain: Sequence[Certificate],
+        *,
+        within_s: float | None = None,
     ) -> str | None:
         """Return why ``addresses`` do not serve ``chain``; None: it is proved that they do.
 
-        Tries again until it is proved or the time is over.
+        Tries again until it is proved or the time is over (None: the usual one).
         """
         ways = self._ways(addresses, chain[0])
         expected = [one.fingerprint_sha256 for one in chain]
-        end = self._clock.monotonic() + self._thoroughness.within_s
+        patience_s = self._thoroughness.within_s if within_s is None else within_s
+        end = self._clock.monotonic() + patience_s
         while True:
             fault = fault_of(await self._look(ways), expected)
             for _ in range(self._thoroughness.rounds - 1):

@@ -9,7 +9,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -188,11 +189,18 @@ class Versions:
         with _told(f"let current point to version {number}"):
             if not folder.is_dir():
                 raise VersionError(f"there is no version {number}")
+            if self.pointed_to() == number:  # nothing to write, so a full disk is no hindrance
+                return folder
             self._next.unlink(missing_ok=True)
             self._next.symlink_to(folder.relative_to(self.current.parent))
             self._next.replace(self.current)
             _sync(self.current.parent)
         return folder
+
+
+def pem_of(chain: Iterable[Certificate]) -> str:
+    """Return ``chain`` as PEM, and nothing else."""
+    return "".join(ssl.DER_cert_to_PEM_cert(one.der) for one in chain)
 
 
 def is_key_of(certificate: Certificate, key: PrivateKeyTypes | None) -> bool:

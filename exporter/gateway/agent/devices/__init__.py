@@ -1,0 +1,1 @@
+"""What the devices behind the gateway trust: their reports, and the updates they are to take."""

@@ -1,0 +1,334 @@
+"""Everything the agent knows of the devices, and what it has them do."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from exporter.certificates import Certificate, CertificateCache
+from exporter.clock import Clock
+from exporter.gateway.agent.answers import RefusedError, Reply, answered
+from exporter.gateway.agent.devices import ledger
+from exporter.gateway.agent.devices.acceptance import Acceptance, Jury
+from exporter.gateway.agent.devices.inbox import (
+    check_anchor,
+    check_devices,
+    one_certificate,
+    reported_in,
+)
+from exporter.gateway.agent.devices.ledger import Report, Update
+from exporter.gateway.agent.once import Ticket
+from exporter.gateway.agent.vetting import path_in
+from exporter.gateway.messages import (
+    DeviceTrustStore,
+    DeviceUpdateStatus,
+    ErrorCode,
+    Recovery,
+    RecoveryRequest,
+    TrustStoreOperation,
+    TrustStoreReportRequest,
+    TrustStoreStatus,
+    TrustStoreUpdate,
+    TrustStoreUpdateRequest,
+)
+from exporter.store import Store
+from exporter.verdicts.paths import comparable, has_bad_signature
+
+TEST_DEVICE = "test_device"
+"""Stands for every device that reported its store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of the devices' states, and what they are all known by."""
+
+    status: TrustStoreStatus
+    etag: str
+
+
+class Devices:
+    """The devices behind the gateway.
+
+    Args:
+        fallback: Which devices there are, and whether each has a fallback channel.
+        server_name: Under which devices know the gateway; None: names are not checked.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, fallback: Mapping[str, bool], server_name: str | None
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._fallback = dict(sorted(fallback.items()))
+        self._server_name = server_name
+        # Another list of devices is another answer, though none of them changed
+        self._names = hashlib.sha256("\n".join(self._fallback).encode()).hexdigest()[:12]
+        self._certificates = CertificateCache(limit=2 * ledger.MAX_ANCHORS)
+        self._jury = Jury()
+        self._judging = asyncio.Lock()
+        self._all: tuple[int, Sequence[DeviceTrustStore]] | None = None
+
+    def check_known(self, *devices: str) -> None:
+        """Return when all ``devices`` are known.
+
+        Raises:
+            RefusedError: one is not.
+        """
+        check_devices(devices, self._fallback)
+
+    async def report(self, device: str, request: TrustStoreReportRequest) -> None:
+        """Take what a device says it trusts.
+
+        Raises:
+            RefusedError: the device is not known, or says what cannot be.
+        """
+        self.check_known(device)
+        said = await asyncio.to_thread(reported_in, request)
+        report = Report(
+            device=device,
+            anchors=said.anchors,
+            reported_at=said.reported_at,
+            received_at=self._clock.now(),
+        )
+        async with self._store.writing() as connection:
+            await ledger.learn(connection, said.certificates)
+            await ledger.keep_report(connection, report)
+            for update in await ledger.updates(connection, device):
+                is_open = update.status is not DeviceUpdateStatus.COMPLETE
+                if is_open and update.is_done_in(report.anchors):
+                    await ledger.set_status(connection, update, DeviceUpdateStatus.COMPLETE, None)
+            await ledger.touch(connection)
+
+    async def update(self, request: TrustStoreUpdateRequest, ticket: Ticket) -> Reply:
+        """Have devices add or remove an anchor.
+
+        Raises:
+            RefusedError: it is no anchor, or a device is not known.
+        """
+        anchor = one_certificate(request.certificate, "certificate")
+        is_added = request.operation is TrustStoreOperation.ADD
+        if is_added:
+            check_anchor(anchor)
+        devices = tuple(self._fallback) if request.device_ids is None else request.device_ids
+        devices = tuple(dict.fromkeys(devices))
+        self.check_known(*devices)
+        operation_id = f"trust-{secrets.token_hex(8)}"
+        reply = answered(TrustStoreUpdate(operation_id=operation_id, devices=devices))
+        async with self._store.writing() as connection:
+            await ticket.begin(connection)
+            await ledger.learn(connection, [anchor])
+            number = await ledger.next_number(connection)
+            await ledger.ask(
+                connection,
+                [
+                    Update(
+                        number=number,
+                        device=device,
+                        operation_id=operation_id,
+                        operation=request.operation,
+                        fingerprint=anchor.fingerprint_sha256,
+                        priority=request.priority if is_added else None,
+                        asked_at=self._clock.now(),
+                    )
+                    for device in devices
+                ],
+            )
+            await ledger.touch(connection)
+            await ticket.keep(connection, reply)
+        return reply
+
+    async def recover(
+        self, request: RecoveryRequest, ticket: Ticket, served: Sequence[Certificate]
+    ) -> Reply:
+        """Let devices fetch over their fallback channel what they lack.
+
+        That is what they were asked to do and have not done, and an anchor for ``served`` where
+        their store does not accept it.
+        """
+        asked = dict.fromkeys(request.device_ids)
+        accepted = tuple(device for device in asked if self._fallback.get(device))
+        rejected = tuple(device for device in asked if device not in accepted)
+        operation_id = f"recovery-{secrets.token_hex(8)}"
+        reply = answered(Recovery(operation_id=operation_id, accepted=accepted, rejected=rejected))
+        out = [one.device for one in await self.ask(served) if one.accepts is not True]
+        async with self._store.writing() as connection:
+            await ticket.begin(connection)
+            anchor = await self._anchor_for(connection, served)
+            if anchor is not None:
+                await ledger.learn(connection, [anchor])
+                lacking = [one for one in accepted if one in set(out)]
+                await self._ask_to_add(connection, operation_id, anchor, lacking)
+            for device in accepted:
+                await ledger.open_fallback(connection, device)
+            await ledger.touch(connection)
+            await ticket.keep(connection, reply)
+        return reply
+
+    async def _anchor_for(
+        self, connection: AsyncConnection, served: Sequence[Certificate]
+    ) -> Certificate | None:
+        if not served:
+            return None
+        top = path_in(served)[-1]
+        for known in (await ledger.anchors(connection, self._certificates)).values():
+            is_named = comparable(known.subject) == comparable(top.issuer)
+            if is_named and known != top and not has_bad_signature(top, known):
+                return known
+        # An anchor may be an intermediate, too
+        return top if top is not served[0] else None
+
+    async def _ask_to_add(
+        self,
+        connection: AsyncConnection,
+        operation_id: str,
+        anchor: Certificate,
+        devices: Iterable[str],
+    ) -> None:
+        number = await ledger.next_number(connection)
+        await ledger.ask(
+            connection,
+            [
+                Update(
+                    number=number,
+                    device=device,
+                    operation_id=operation_id,
+                    operation=TrustStoreOperation.ADD,
+                    fingerprint=anchor.fingerprint_sha256,
+                    priority="secondary",
+                    asked_at=self._clock.now(),
+                    by_fallback=True,
+                )
+                for device in devices
+            ],
+        )
+
+    async def to_do(
+        self, device: str, *, by_fallback: bool
+    ) -> Sequence[tuple[Update, Certificate]]:
+        """Return what a device has not done yet, with the anchor that each is about.
+
+        Raises:
+            RefusedError: the device is not known.
+        """
+        self.check_known(device)
+        async with self._store.reading() as connection:
+            known = await ledger.anchors(connection, self._certificates)
+            return [
+                (update, known[update.fingerprint])
+                for update in await ledger.updates(connection, device)
+                if update.status is DeviceUpdateStatus.PENDING
+                and (update.by_fallback or not by_fallback)
+                and update.fingerprint in known
+            ]
+
+    async def acknowledge(self, device: str, number: int, error: str | None) -> None:
+        """Take a device's word on one update; ``error``: why it could not be done.
+
+        Raises:
+            RefusedError: no such device or update.
+        """
+        self.check_known(device)
+        status = DeviceUpdateStatus.COMPLETE if error is None else DeviceUpdateStatus.FAILED
+        async with self._store.writing() as connection:
+            for update in await ledger.updates(connection, device):
+                if update.number == number:
+                    await ledger.set_status(connection, update, status, error)
+                    await ledger.touch(connection)
+                    return
+        raise RefusedError(
+            ErrorCode.UNKNOWN_OPERATION, f"{device} has no update {number}; it may be superseded"
+        )
+
+    async def ask(
+        self, chain: Sequence[Certificate], only: Sequence[str] | None = None
+    ) -> list[Acceptance]:
+        """Return what devices say to a chain: all that are known, or ``only`` those.
+
+        ``only`` may hold ``TEST_DEVICE``.
+        """
+        async with self._store.reading() as connection:
+            reports = await ledger.reports(connection)
+            known = await ledger.anchors(connection, self._certificates)
+        if only is not None and TEST_DEVICE in only and TEST_DEVICE not in self._fallback:
+            devices: Iterable[str] = [name for name in self._fallback if name in reports]
+        else:
+            devices = self._fallback if only is None else only
+        stores = {name: reports[name].anchors if name in reports else None for name in devices}
+        async with self._judging:
+            return await asyncio.to_thread(
+                self._jury.ask,
+                chain,
+                stores,
+                known,
+                name=self._server_name,
+                at=self._clock.now(),
+            )
+
+    async def anchors(self) -> Sequence[Certificate]:
+        """Return the certificates that devices are known to trust, or were asked to."""
+        async with self._store.reading() as connection:
+            return list((await ledger.anchors(connection, self._certificates)).values())
+
+    async def page(self, after: str, limit: int) -> Page:
+        """Return at most ``limit`` devices whose names come behind ``after``."""
+        revision, everyone = await self._everyone()
+        complete = sum(one.status is DeviceUpdateStatus.COMPLETE for one in everyone)
+        rest = [one for one in everyone if one.device_id > after]
+        shown = rest[:limit]
+        return Page(
+            status=TrustStoreStatus(
+                total=len(everyone),
+                complete=complete,
+                devices=tuple(shown),
+                next_cursor=shown[-1].device_id if len(rest) > limit else None,
+            ),
+            etag=self._tagged(revision),
+        )
+
+    async def etag(self) -> str:
+        """Return what all pages together are known by now."""
+        async with self._store.reading() as connection:
+            return self._tagged(await ledger.revision(connection))
+
+    def _tagged(self, revision: int) -> str:
+        return f'"{revision}-{self._names}"'
+
+    async def _everyone(self) -> tuple[int, Sequence[DeviceTrustStore]]:
+        async with self._store.reading() as connection:
+            revision = await ledger.revision(connection)
+            if self._all is None or self._all[0] != revision:
+                reports = await ledger.reports(connection)
+                updates: dict[str, list[Update]] = {}
+                for one in await ledger.updates(connection):
+                    updates.setdefault(one.device, []).append(one)
+                self._all = (
+                    revision,
+                    [
+                        _state(name, reports.get(name), updates.get(name, ()))
+                        for name in self._fallback
+                    ],
+                )
+            return self._all
+
+
+def _state(device: str, report: Report | None, updates: Sequence[Update]) -> DeviceTrustStore:
+    failed = next((one for one in updates if one.status is DeviceUpdateStatus.FAILED), None)
+    is_open = any(one.status is DeviceUpdateStatus.PENDING for one in updates)
+    if failed is not None:
+        status = DeviceUpdateStatus.FAILED
+    elif is_open or (report is None and not updates):
+        status = DeviceUpdateStatus.PENDING
+    else:
+        # The platform's word: what was asked for was handed out, and nobody complained
+        status = DeviceUpdateStatus.COMPLETE
+    return DeviceTrustStore(
+        device_id=device,
+        status=status,
+        anchors=None if report is None else tuple(sorted(report.anchors)),
+        reported_at=report.reported_at if report else None,
+        received_at=report.received_at if report else None,
+        error=failed.error if failed else None,
+    )
