@@ -29,8 +29,8 @@ from exporter.gateway.agent.keys import Keys
 from exporter.gateway.agent.looking import Looker, Thoroughness
 from exporter.gateway.agent.once import Once, Ticket
 from exporter.gateway.agent.options import Initial, Options
-from exporter.gateway.agent.second_port import Rehearsals
 from exporter.gateway.agent.schema import MIGRATIONS
+from exporter.gateway.agent.second_port import Rehearsals
 from exporter.gateway.agent.server import Handlers, Server, response_of
 from exporter.gateway.agent.settings import SettingsKeeper
 from exporter.gateway.agent.versions import (

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exporter.durations import Duration
 from exporter.gateway.agent.drivers import Terminator
-from exporter.targets.options import Name
+from exporter.names import Name
 from exporter.web.options import Listen, ListenAddress
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
