@@ -33,7 +33,8 @@ LEVELS: tuple[frozenset[str], ...] = (
     }),
     # what is shown of them and decided from them; the agent stands in front of a terminator
     frozenset({
-        "exporter.gateway.agent", "exporter.metrics", "exporter.remediation", "exporter.report",
+        "exporter.gateway.agent", "exporter.metrics", "exporter.recovery",
+        "exporter.remediation", "exporter.report",
         "exporter.rotation", "exporter.trust_map",
     }),
     # the fleet page draws together what the levels below found out
@@ -57,7 +58,7 @@ PURE = (
     "exporter.plain_words", "exporter.fleet_page", "exporter.chain_tree",
     "exporter.cli.paste", "exporter.remediation.decide",
     "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
-    "exporter.remediation.sentences", "exporter.webhook.payload",
+    "exporter.recovery", "exporter.remediation.sentences", "exporter.webhook.payload",
     "exporter.alerts",
 )  # fmt: skip
 IMPURE = {"asyncio", "socket", "logging", "time", "aiohttp", "uvloop", "exporter.clock"}

@@ -56,6 +56,10 @@ COMMANDS: Mapping[str, Place] = {
         name="dashboards",
         summary="Write the bundled Grafana dashboards.",
     ),
+    "recovery-bundle": Place(
+        module="exporter.cli.recovery",
+        summary="A certificate by the old CA, for a gateway whose devices cannot be reached.",
+    ),
     "completion": Place(
         module="exporter.cli.completion", summary="Completion for bash, zsh or fish."
     ),
