@@ -33,13 +33,15 @@ LEVELS: tuple[frozenset[str], ...] = (
     }),
     # what is shown of them and decided from them; the agent stands in front of a terminator
     frozenset({
-        "exporter.gateway.agent", "exporter.metrics", "exporter.recovery",
-        "exporter.remediation", "exporter.report",
+        "exporter.gateway.agent", "exporter.metrics", "exporter.remediation", "exporter.report",
         "exporter.rotation", "exporter.trust_map",
     }),
     # the fleet page draws together what the levels below found out
     frozenset({"exporter.fleet_page"}),
-    frozenset({"exporter.bundled", "exporter.config", "exporter.demo", "exporter.web"}),
+    frozenset({
+        "exporter.bundled", "exporter.config", "exporter.demo", "exporter.recovery",
+        "exporter.web",
+    }),
     frozenset({"exporter.alerts", "exporter.in_force", "exporter.systemd", "exporter.log_output"}),
     frozenset({"exporter.app"}),
     frozenset({"exporter.cli"}),
