@@ -8,14 +8,14 @@ NGINX_ERROR_LOG = "error_log /var/log/nginx/error.log info;\n"
 NGINX_STREAM_FORMAT = """\
 log_format fleet_tls '$remote_addr [$time_local] $ssl_protocol $ssl_cipher resumed=$ssl_session_reused '
                      'status=$status sni="$ssl_server_name" client="$ssl_client_s_dn" '
-                     'client_end="$ssl_client_v_end"';
+                     'client_end="$ssl_client_v_end" took=$session_time';
 access_log /var/log/nginx/tls.log fleet_tls;
 """  # noqa: E501 - as it is to be pasted
 
 NGINX_HTTP_FORMAT = """\
 log_format fleet_tls '$remote_addr [$time_local] $ssl_protocol $ssl_cipher resumed=$ssl_session_reused '
                      'status=$status sni="$ssl_server_name" client="$ssl_client_s_dn" '
-                     'client_end="$ssl_client_v_end" '
+                     'client_end="$ssl_client_v_end" took=$connection_time '
                      'verify="$ssl_client_verify" requests=$connection_requests';
 access_log /var/log/nginx/tls.log fleet_tls;
 """  # noqa: E501 - as it is to be pasted

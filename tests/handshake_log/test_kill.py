@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ async def test_counts_equal_what_was_written_whenever_the_reader_is_killed(
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same in every run
     writer = Writer(tmp_path, chance)
+    rotations = 0
     await read_once(tmp_path)
     for _ in range(KILLS):
         reader = start_reader(tmp_path)
@@ -43,12 +45,14 @@ async def test_counts_equal_what_was_written_whenever_the_reader_is_killed(
             writer.append()
             if chance.random() < 0.05:
                 ROTATIONS[rotation](writer)
+                rotations += 1
             await CLOCK.sleep(chance.uniform(0, 0.02))
         reader.kill()
         reader.join()
         if chance.random() < 0.5:  # also while nobody reads
             writer.append()
             ROTATIONS[rotation](writer)
+            rotations += 1
             writer.append()
     writer.close()
 
@@ -62,4 +66,5 @@ async def test_counts_equal_what_was_written_whenever_the_reader_is_killed(
         reader.kill()
         reader.join()
 
+    sys.stdout.write(f"{writer.written.total()} lines, {rotations} rotations\n")  # with -rP
     assert await counted(tmp_path) == writer.written

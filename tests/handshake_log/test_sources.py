@@ -167,6 +167,23 @@ async def test_a_source_has_formats_and_message_keys_of_its_own(tmp_path: Path) 
         assert samples(logs, FAILURES) == {failed("dev-4"): 1}
 
 
+async def test_an_mqtt_client_id_tells_whose_it_was_where_the_address_does_not(
+    tmp_path: Path,
+) -> None:
+    append(
+        tmp_path / "gw.log",
+        b"1795492801: New connection from 192.0.2.7:40000 on port 8883.\n",
+        b"1795492801: New client connected from 192.0.2.7:40000 as dev-5 (p2, c1, k60).\n",
+    )
+
+    async with running(tmp_path, log_at(tmp_path / "gw.log")) as logs:
+        await until(lambda: samples(logs, "fleet_tls_handshakes_total"))
+
+        assert set(samples(logs, "fleet_tls_handshakes_total")) == {
+            '{gateway="gw",device="dev-5"}'
+        }
+
+
 async def test_the_name_a_client_asks_for_tells_whose_it_was_where_nothing_else_does(
     tmp_path: Path,
 ) -> None:

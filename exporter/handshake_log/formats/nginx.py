@@ -7,6 +7,7 @@ that a client can choose (request line, host, referrer).
 """
 
 import re
+from datetime import datetime, timedelta
 
 from exporter.handshake_log.message import NOT_ITS_BUSINESS, Format, Message, Reading
 from exporter.handshake_log.moments import asn1_moment, clf_moment
@@ -27,7 +28,7 @@ _ACCESS = re.compile(
     r"^(?P<peer>[0-9A-Fa-f.:]+|unix:) \[(?P<at>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "
     r"(?P<protocol>TLSv[\d.]+|SSLv[\d.]+|-) (?P<cipher>\S+) resumed=(?P<resumed>[r.]|-) "
     r"status=(?P<status>\d{3}) sni=\"(?P<sni>[^\"]*)\" client=\"(?P<client>(?:[^\"\\]|\\.)*)\" "
-    r"client_end=\"(?P<end>[^\"]*)\""
+    r"client_end=\"(?P<end>[^\"]*)\"(?: took=(?P<took>\d{1,9}\.\d{1,3}))?"
     r"(?: verify=\"(?P<verify>[^\"]*)\" requests=(?P<requests>\d+))?\s*$"
 )
 _CLIENT = re.compile(r", client: (?P<peer>[^\s,]+)")
@@ -111,12 +112,19 @@ def _success(line: re.Match[str]) -> Reading:
         peer=line["peer"],
         writer="nginx",
         resumed={"r": True, ".": False}.get(line["resumed"]),
-        at=clf_moment(line["at"]),
+        at=_began(line),
         client_not_after=asn1_moment(line["end"]),
         names=tuple(name for name in (line["client"],) if name not in {"", "-"}),
         server_name=line["sni"] if line["sni"] not in {"", "-"} else None,
     )
     return Reading(record=record, writer="nginx")
+
+
+def _began(line: re.Match[str]) -> datetime | None:
+    """Return when the connection came: the line is written when it, or its request, ends."""
+    ended = clf_moment(line["at"])
+    took_s = float(line["took"] or 0.0)
+    return None if ended is None else ended - timedelta(seconds=took_s)
 
 
 NGINX = Format(
