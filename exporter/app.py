@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -27,12 +27,15 @@ from exporter.probe.schedule import Scheduler
 from exporter.store import Store
 from exporter.targets.inventory import InventorySources
 from exporter.targets.model import Inventory, Target
+from exporter.trust_store.poll import Polled
+from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.cache import Judge
 from exporter.verdicts.model import Verdict
 from exporter.web.logs_push import LogsPush
 from exporter.web.reach import Reach
 from exporter.web.server import Server
 from exporter.web.service import Readiness
+from exporter.web.trust_push import TrustPush
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +67,14 @@ class App:
         self._sources = self._sources_of(self._in_force)
         self._logs = HandshakeLogs(config.handshake_logs, Store(config.store), clock)
         self._apis = Clients(config.management_apis, clock)
-        self._exposition.expose(OwnMetrics(self._counters()), [self._logs])
+        self._trust = TrustSync(
+            config.trust_sync, Store(config.store), clock, self._fleet.use_reports
+        )
+        self._exposition.expose(OwnMetrics(self._counters()), [self._logs, self._trust])
+        self._trust.read(config.trust_sync, self._polled())
         pushed = LogsPush(lambda: self._logs.push_sources)
-        self._server = Server(self, clock, further=pushed.routes())
+        reports = TrustPush(self._trust, clock, self._push_tokens)
+        self._server = Server(self, clock, further=pushed.routes(), opened=reports.endpoints())
         self._tasks = asyncio.TaskGroup()
 
     async def run(self, listening: Listening) -> None:
@@ -80,6 +88,7 @@ class App:
             tasks.create_task(self._fleet.run())
             tasks.create_task(self._scheduler.run())
             tasks.create_task(self._logs.run())
+            tasks.create_task(self._trust.run())
             tasks.create_task(self._follow_inventory())
             tasks.create_task(self._stalls.run())
             tasks.create_task(every(SAMPLE_S, self._sample_handshakes, self._clock))
@@ -118,15 +127,28 @@ class App:
         probe = in_force.config.probe
         self._exposition.limit(in_force.config.metrics.series_budget)
         self._scheduler.use(inventory, probe)
+        stores = in_force.stores_of(inventory)
         self._fleet.use(
             inventory,
-            in_force.stores_of(inventory),
+            stores,
             interval_s=probe.interval,
             slow_s=self._scheduler.paces.slow_s,
         )
         self._logs.use(inventory)
+        self._trust.use(inventory, stores)
         self._taken_up.set()
         log.info("%d targets in the inventory", len(inventory.targets))
+
+    def _polled(self) -> Mapping[str, Polled]:
+        options = self._apis.options
+        return {
+            name: Polled(api=api, interval_s=options[name].poll_interval)
+            for name, api in self._apis.apis.items()
+        }
+
+    def _push_tokens(self) -> Mapping[str, Path]:
+        files = {name: one.push_token_file for name, one in self._apis.options.items()}
+        return {name: path for name, path in files.items() if path is not None}
 
     async def _look_at(self, target: Target) -> None:
         observation = await self.look(endpoint_of(target), self.limits)
@@ -185,6 +207,7 @@ class App:
         self._in_force = in_force
         self._logs.read(in_force.config.handshake_logs)
         self._apis.read(in_force.config.management_apis)
+        self._trust.read(in_force.config.trust_sync, self._polled())
         self._sources = self._sources_of(in_force, self._sources)
         self._taken_up.clear()
         self._sources_changed.set()
@@ -249,6 +272,11 @@ class App:
     def history(self) -> History:
         """What was seen before now."""
         return self._history
+
+    @property
+    def trust(self) -> TrustSync:
+        """What the devices reported that they trust."""
+        return self._trust
 
     def snapshot(self) -> FleetSnapshot:
         """Return all that is known now."""

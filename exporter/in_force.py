@@ -75,9 +75,9 @@ class InForce:
         return self.system_store.get() if found is None and name == SYSTEM_STORE else found
 
     def stores_of(self, inventory: Inventory) -> Mapping[str, TrustStore]:
-        """Return the configured stores; the system's only where a target is judged by it."""
+        """Return the configured stores; the system's only where something refers to it."""
         stores = dict(self.config.loaded_stores)
-        if any(
+        if any(SYSTEM_STORE in one.trust_stores for one in self.config.trust_sync.desired) or any(
             SYSTEM_STORE in target.trust_stores or SYSTEM_STORE in target.holds
             for target in inventory.targets.values()
         ):

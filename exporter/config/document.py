@@ -82,6 +82,10 @@ handshake_logs:
   - {push: site-a, gateway: gw-1, side: platform, token_file: secrets/push.token}
 management_apis:
   - {name: site-a, url: "https://gw-1.example:9443", token_file: secrets/site-a.token}
+trust_sync:
+  stale_after: 6h
+  desired:
+    - {rollout_group: canary, trust_stores: [fw-4.2]}
 webhook: {token_file: secrets/webhook.token, networks: [10.0.0.0/8]}
 remediation: {mode: dry_run}
 rotation: {mode: dry_run}

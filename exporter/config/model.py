@@ -23,6 +23,7 @@ from exporter.targets.entries import Known
 from exporter.targets.model import Target
 from exporter.targets.options import DeviceClass
 from exporter.targets.options import Options as TargetOptions
+from exporter.trust_store.options import Options as TrustSyncOptions
 from exporter.urls import refuse_password, split_url
 from exporter.web.options import Listen, ListenAddress, ProbeEndpointOptions
 from exporter.web.options import Options as WebOptions
@@ -86,6 +87,9 @@ class Config(BaseModel):
     )
     management_apis: tuple[ManagementApiOptions, ...] = Field(
         (), description="Management APIs, one per gateway or site, and how they are reached."
+    )
+    trust_sync: TrustSyncOptions = Field(
+        TrustSyncOptions(), description="What devices are to trust, and how old a report may be."
     )
     webhook: Webhook = Field(
         Webhook(), description="Who may post alerts; read and checked, not used yet."

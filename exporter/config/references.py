@@ -70,6 +70,7 @@ def reference_findings(draft: Draft, known: Known) -> Iterator[Finding]:
     for path in (TRUST_STORES, DEVICE_CLASSES, STATIC, MANAGEMENT_APIS):
         yield from _taken_names(draft, path)
     yield from _class_findings(draft, known)
+    yield from _desired_findings(draft, known)
     yield from _gateway_findings(draft)
     yield from _log_findings(draft)
     yield from _adapter_findings(draft)
@@ -92,6 +93,21 @@ def _class_findings(draft: Draft, known: Known) -> Iterator[Finding]:
         place = draft.place(DEVICE_CLASSES, position)
         for problem in store_problems("holds", one.holds, known.trust_stores):
             yield (*place, *_steps(problem.key)), problem.message
+
+
+def _desired_findings(draft: Draft, known: Known) -> Iterator[Finding]:
+    for index, one in enumerate(draft.config.trust_sync.desired):
+        place: Path = ("trust_sync", "desired", index)
+        if TRUST_STORES not in draft.faulty:
+            for problem in store_problems("trust_stores", one.trust_stores, known.trust_stores):
+                yield (*place, *_steps(problem.key)), problem.message
+        is_known = not one.device_class or one.device_class in known.device_classes
+        if not is_known and DEVICE_CLASSES not in draft.faulty:
+            none = "device_classes is empty"
+            message = unknown(
+                "the device class", one.device_class, known.device_classes, none=none
+            )
+            yield (*place, "device_class"), message
 
 
 def _gateway_findings(draft: Draft) -> Iterator[Finding]:

@@ -39,6 +39,11 @@ class Options(BaseModel):
     token_file: Path | None = Field(
         None, description="File with the bearer token, one line; read again for each request."
     )
+    push_token_file: Path | None = Field(
+        None,
+        description="File with the bearer token that this platform or its devices push trust"
+        " reports to us with; opens nothing but that, and only for its own devices.",
+    )
     ca_file: Path | None = Field(
         None, description="PEM file with the CAs of the server; default: the system's."
     )

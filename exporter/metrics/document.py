@@ -28,7 +28,7 @@ written from the program's own catalogue: `python -m exporter.metrics.document`.
   details first: {order}. Of the one that is reached by the limit as many targets are shown as
   there is room for, always the same ones.
 - `?shard=2/4` answers with a quarter of the targets, always the same. What belongs to no target
-  (the exporter's own metrics, trust anchors, handshake logs) is in the first shard.
+  (the exporter's own metrics, trust anchors, handshake logs, trust sync) is in the first shard.
 - In OpenMetrics a counter's family is named without `_total`, an info's without `_info`; in
   PromQL both have their suffix.
 """
@@ -45,6 +45,12 @@ _SECTIONS = (
         "Handshakes",
         "From the logs of terminators, devices and platforms; see [logging](logging.md).\n"
         "A source that cannot log successes leaves out what it cannot know.",
+    ),
+    (
+        Filler.TRUST,
+        "Trust stores",
+        "From what devices reported, polled from management APIs or pushed; see\n"
+        "[trust sync](trust-sync.md).",
     ),
     (
         Filler.WEBHOOK,

@@ -1,6 +1,8 @@
 """What is wanted of the devices' trust stores: the ``trust_sync`` section."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from exporter.durations import Duration
 
@@ -10,13 +12,19 @@ LEAST_STALE_S = 900.0
 UNKNOWN_CONTACT_STALE_S = 86_400.0
 
 
+def _some(stores: tuple[str, ...]) -> tuple[str, ...]:
+    if not stores:
+        raise ValueError("this is empty; name at least one of trust_stores")
+    return stores
+
+
 class Desired(BaseModel):
     """What some devices are to trust, whatever they hold now."""
 
     model_config = _STRICT
 
-    trust_stores: tuple[str, ...] = Field(
-        min_length=1, description="All anchors of these together; names of `trust_stores`."
+    trust_stores: Annotated[tuple[str, ...], AfterValidator(_some)] = Field(
+        description="All anchors of these together; names of `trust_stores`."
     )
     device_class: str = Field("", description="Only devices of this class; default: of any.")
     rollout_group: str = Field("", description="Only devices of this group; default: of any.")
@@ -37,7 +45,7 @@ class Options(BaseModel):
     expiring_within: Duration = Field(
         30 * 86_400.0,
         ge=0,
-        le=10 * 366 * 86_400.0,
+        le=3_650 * 86_400.0,
         description="Anchors that end within this are counted as expiring.",
     )
     desired: tuple[Desired, ...] = Field(

@@ -11,6 +11,8 @@ from exporter.web.auth import BusyError, Passwords, is_bearer
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Opens = Callable[[web.Request], Awaitable[bool]]
+"""Whether a request carries a credential of another section."""
 
 _ASK = {"WWW-Authenticate": 'Basic realm="fleet-tls-exporter", charset="UTF-8"'}
 _READING = {"GET", "HEAD"}
@@ -42,20 +44,30 @@ class Access:
     def __init__(self) -> None:
         self.credentials = Credentials()
         self._own: set[str] = set()
+        self._openers: dict[str, Opens] = {}
 
     def leave_to_handler(self, path: str) -> None:
         """Ask nothing at ``path``: its handler checks the credential of another section."""
         self._own.add(path)
 
+    def open_also(self, path: str, opens: Opens) -> None:
+        """Let requests to ``path``, as it is routed, through that ``opens`` says yes to."""
+        self._openers[path] = opens
+
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check before the handler runs."""
-        if request.path not in self._own:
+        if request.path not in self._own and not await self._is_opened(request):
             await self._check(request)
         missing = request.match_info.http_exception
         if missing is not None and missing.status == web.HTTPNotFound.status_code:
             raise web.HTTPNotFound(text="there is no such page; / lists those there are\n")
         return await handler(request)
+
+    async def _is_opened(self, request: web.Request) -> bool:
+        resource = request.match_info.route.resource
+        opens = self._openers.get(resource.canonical) if resource is not None else None
+        return opens is not None and await opens(request)
 
     async def _check(self, request: web.Request) -> None:
         changes = request.method not in _READING and request.match_info.http_exception is None

@@ -96,7 +96,7 @@ def target_json(state: TargetState) -> Json:
         "chain_observed_at": rfc3339(state.chain_observed_at) if state.chain_observed_at else None,
         "chain_is_current": state.is_chain_current,
         "trust_stores": [verdict_json(verdict) for verdict in state.verdicts.values()],
-        "accepts_gateway": _acceptance_json(state.acceptance),
+        "accepts_gateway": acceptance_json(state.acceptance),
     }
 
 
@@ -114,7 +114,8 @@ def _inventory_json(target: Target) -> Json:
     }
 
 
-def _acceptance_json(told: Acceptance | None) -> Json | None:
+def acceptance_json(told: Acceptance | None) -> Json | None:
+    """Return what a device is predicted to say to its gateway; null: nothing can be said."""
     if told is None:
         return None
     return {

@@ -16,6 +16,7 @@ _LINKS = (
     ("fleet", "the fleet for people: what is wrong, since when, and what to do"),
     ("metrics", "everything that is known, for Prometheus"),
     ("api/v1/targets", "the same as JSON; ?problem=any shows what is not healthy"),
+    ("api/v1/devices", "what each device trusts, beside what it is to trust, as JSON"),
     ("api/v1/handshakes", "what the handshake logs tell of each device, as JSON"),
     ("api/v1/openapi.json", "what the API can be asked"),
     ("-/healthy", "answers while the process lives"),

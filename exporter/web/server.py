@@ -2,7 +2,7 @@
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,9 +11,10 @@ from aiohttp import web
 from exporter.clock import Clock, every
 from exporter.errors import ConfigError, Fault
 from exporter.web import api, control, scrape
-from exporter.web.access import Access, Credentials
+from exporter.web.access import Access, Credentials, Handler, Opens
 from exporter.web.auth import Passwords
 from exporter.web.boards import Boards
+from exporter.web.devices import Devices
 from exporter.web.fleet_page import FleetPage
 from exporter.web.guard import Guard
 from exporter.web.handshakes import Handshakes
@@ -36,8 +37,18 @@ _KEEPALIVE_S = 130.0
 _GRACE_S = 1.0
 _CERTIFICATE_CHECK_S = 30.0
 
-Route = tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
+Route = tuple[str, str, Handler]
 """Method, path and handler of an endpoint that checks its own credential."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An endpoint that the ``web`` section's credential opens, or one that ``opens`` knows."""
+
+    method: str
+    path: str
+    handler: Handler
+    opens: Opens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +66,22 @@ class Server:
 
     Args:
         further: Endpoints of other parts; each checks its own credential.
+        opened: Endpoints of other parts that another credential opens as well.
     """
 
-    def __init__(self, service: Service, clock: Clock, *, further: Iterable[Route] = ()) -> None:
+    def __init__(
+        self,
+        service: Service,
+        clock: Clock,
+        *,
+        further: Iterable[Route] = (),
+        opened: Iterable[Opened] = (),
+    ) -> None:
         self._clock = clock
         self._access = Access()
         self._guard = Guard()
         self._runner = web.AppRunner(
-            self._make_app(service, further),
+            self._make_app(service, further, opened),
             access_log=None,
             handler_cancellation=True,
             shutdown_timeout=_GRACE_S,
@@ -72,7 +91,9 @@ class Server:
         self._in_force: Prepared | None = None
         self._files: object = None
 
-    def _make_app(self, service: Service, further: Iterable[Route]) -> web.Application:
+    def _make_app(
+        self, service: Service, further: Iterable[Route], opened: Iterable[Opened]
+    ) -> web.Application:
         app = web.Application(
             client_max_size=MAX_BODY_BYTES,
             middlewares=[self._guard.middleware, self._access.middleware],
@@ -89,6 +110,7 @@ class Server:
         app.router.add_get("/metrics", scrape.metrics)
         app.router.add_get("/probe", ProbeEndpoint(self._clock).handle)
         app.router.add_get("/api/v1/targets", api.targets)
+        app.router.add_get("/api/v1/devices", Devices(self._clock).handle)
         app.router.add_get("/api/v1/handshakes", Handshakes(self._clock).handle)
         app.router.add_get("/api/v1/openapi.json", api.openapi)
         app.router.add_get("/-/healthy", control.healthy)
@@ -97,6 +119,9 @@ class Server:
         for method, path, handler in further:
             app.router.add_route(method, path, handler)
             self._access.leave_to_handler(path)
+        for one in opened:
+            app.router.add_route(one.method, one.path, one.handler)
+            self._access.open_also(one.path, one.opens)
         app.on_response_prepare.append(_add_headers)
         return app
 

@@ -13,6 +13,7 @@ from exporter.fleet_page.history import History
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits
+from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.model import Verdict
 from exporter.web.reach import Reach
 
@@ -61,6 +62,11 @@ class Service(Protocol):
     @property
     def history(self) -> History:
         """What was seen before now."""
+        ...
+
+    @property
+    def trust(self) -> TrustSync:
+        """What the devices reported that they trust."""
         ...
 
     def snapshot(self) -> FleetSnapshot:

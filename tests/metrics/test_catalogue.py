@@ -12,6 +12,7 @@ from exporter.metrics.catalogue.own import OWN
 from exporter.metrics.catalogue.remediation import REMEDIATION
 from exporter.metrics.catalogue.rotation import ROTATION
 from exporter.metrics.catalogue.targets import DETAILS, TARGETS
+from exporter.metrics.catalogue.trust import TRUST, TRUST_DEVICES
 from exporter.metrics.catalogue.webhook import WEBHOOK
 from exporter.metrics.document import metrics_page
 
@@ -26,7 +27,9 @@ def test_no_metric_is_declared_twice() -> None:
         *WEBHOOK,
         *REMEDIATION,
         *ROTATION,
+        *TRUST,
         *TARGETS,
+        *TRUST_DEVICES,
         *HANDSHAKES,
         *DETAILS,
     )

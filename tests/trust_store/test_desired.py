@@ -63,3 +63,8 @@ def test_the_first_entry_that_fits_counts(
 )
 def test_when_a_report_is_stale(options: Options, contact_s: float | None, stale_s: float) -> None:
     assert options.stale_s(contact_s) == stale_s
+
+
+def test_an_entry_that_names_no_store_is_refused() -> None:
+    with pytest.raises(ValueError, match="name at least one of trust_stores"):
+        Desired(trust_stores=())

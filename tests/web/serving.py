@@ -19,11 +19,13 @@ from exporter.probe.model import Endpoint, Limits, Tools
 from exporter.probe.tls import TlsProber
 from exporter.store import Store
 from exporter.targets.model import Inventory, Role, Target
+from exporter.trust_store.options import Options as TrustOptions
+from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.cache import Judge
 from exporter.verdicts.model import Verdict
 from exporter.web.options import Options, parse_listen
 from exporter.web.reach import Reach
-from exporter.web.server import Server
+from exporter.web.server import Opened, Server
 from exporter.web.service import Readiness
 
 FIRST_FREE = parse_listen("127.0.0.1:0")
@@ -52,6 +54,11 @@ def no_logs() -> HandshakeLogs:
     return HandshakeLogs((), Store("sqlite:///:memory:"), SystemClock())
 
 
+def no_reports() -> TrustSync:
+    nobody = TrustOptions()
+    return TrustSync(nobody, Store("sqlite:///:memory:"), SystemClock(), lambda *_: None)
+
+
 @dataclass(slots=True, kw_only=True)
 class FakeService:
     """Real prober, judge and fleet; what is scraped, readiness and reload are told by the test."""
@@ -68,6 +75,7 @@ class FakeService:
     scrapes: list[tuple[bool, bool, tuple[int, int] | None]] = field(default_factory=list)
     looked: list[Endpoint] = field(default_factory=list)
     logs: HandshakeLogs = field(default_factory=no_logs)
+    trust: TrustSync = field(default_factory=no_reports)
     is_looking: asyncio.Event = field(default_factory=asyncio.Event)
     history: History = field(default_factory=History)
     fleet: Fleet = field(init=False)
@@ -128,10 +136,14 @@ def store_of(name: str, *anchors: Certificate) -> TrustStore:
 
 @asynccontextmanager
 async def serving(
-    service: FakeService, options: Options | None = None, *, further: Iterable[object] = ()
+    service: FakeService,
+    options: Options | None = None,
+    *,
+    further: Iterable[object] = (),
+    opened: Iterable[Opened] = (),
 ) -> AsyncIterator[tuple[str, Server]]:
     """The base URL of a server on a free port."""
-    server = Server(service, SystemClock(), further=further)  # type: ignore[arg-type]  # routes, as the caller knows
+    server = Server(service, SystemClock(), further=further, opened=opened)  # type: ignore[arg-type]  # routes, as the caller knows
     async with server.listening(FIRST_FREE, options or Options()) as url:
         yield url, server
 

@@ -209,7 +209,7 @@ def check_answer(path: str, answer: object, status: str = "200") -> None:
     check(document, answers[status]["content"]["application/json"]["schema"], answer, path)
 
 
-@pytest.mark.parametrize("page", ["targets", "handshakes"])
+@pytest.mark.parametrize("page", ["targets", "devices", "handshakes"])
 async def test_the_answers_are_what_the_openapi_document_says(page: str) -> None:
     _, good = await ask("", page=page)
     _, bad = await ask("?limit=0", page=page)

@@ -9,6 +9,7 @@ from exporter.metrics.catalogue.own import OWN
 from exporter.metrics.catalogue.remediation import REMEDIATION
 from exporter.metrics.catalogue.rotation import ROTATION
 from exporter.metrics.catalogue.targets import DETAILS, TARGETS
+from exporter.metrics.catalogue.trust import TRUST, TRUST_DEVICES
 from exporter.metrics.catalogue.webhook import WEBHOOK
 
 __all__ = ["CATALOGUE", "HANDING", "Filler", "Kind", "Metric"]
@@ -21,7 +22,9 @@ CATALOGUE: Mapping[str, Metric] = {
         *WEBHOOK,
         *REMEDIATION,
         *ROTATION,
+        *TRUST,
         *TARGETS,
+        *TRUST_DEVICES,
         *HANDSHAKES,
         *DETAILS,
     )

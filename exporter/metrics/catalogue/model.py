@@ -22,6 +22,7 @@ class Filler(StrEnum):
     HANDSHAKE_LOG = "handshake_log"
     REMEDIATION = "remediation"
     ROTATION = "rotation"
+    TRUST = "trust"
     WEBHOOK = "webhook"
     OWN = "own"
 
