@@ -19,7 +19,7 @@ from exporter.config import load
 from tests.listeners import listening, say_nothing, server_context
 from tests.pki import make_leaf
 
-INTERVAL_S = 8
+INTERVAL_S = 20
 SILENT, REFUSING, LIVE = 950, 950, 100
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
@@ -42,8 +42,8 @@ def write_config(folder: Path, *, silent: int, closed: int, live: int) -> Path:
         *some(REFUSING, "closed", 2, closed),
         *some(LIVE, "live", 3, live),
     ]
-    # More looks hang at a time (950 x 3 s / 8 s) than there are places
-    pace = {"interval": f"{INTERVAL_S}s", "failing_interval": f"{INTERVAL_S}s", "timeout": "3s"}
+    # More looks hang at a time (950 x 5 s / 20 s) than there are places
+    pace = {"interval": f"{INTERVAL_S}s", "failing_interval": f"{INTERVAL_S}s", "timeout": "5s"}
     document = {
         "listen": "127.0.0.1:0",
         "trust_stores": [{"name": "fw", "file": "ca.pem"}],
@@ -112,12 +112,12 @@ async def test_of_two_thousand_targets_the_hundred_that_live_keep_their_interval
                 live=live,
             )
             async with serving(path) as url:
-                moments, found = await watched(url, 4)
+                moments, found = await watched(url, 3)
 
     for at_s in moments.values():
         # the first look comes sooner than a target's own moment
         gaps = [after - before for before, after in pairwise(at_s[1:])]
-        assert gaps == pytest.approx([INTERVAL_S] * len(gaps), abs=INTERVAL_S / 4)
+        assert gaps == pytest.approx([INTERVAL_S] * len(gaps), abs=INTERVAL_S / 2)
     assert set(of_the_living(found, "probe_handshake_success").values()) == {1.0}
     of_answering = {
         name: [

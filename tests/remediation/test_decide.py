@@ -111,6 +111,16 @@ def test_by_default_it_only_says_what_it_would_do() -> None:
         ),
         pytest.param(replace(INCIDENT, versions=None), Refusal.EVIDENCE_UNKNOWN, id="no versions"),
         pytest.param(
+            replace(
+                INCIDENT,
+                versions=replace(  # type: ignore[type-var] # they are there
+                    INCIDENT.versions, last_operation_number=INCIDENT.own_operation_number + 1
+                ),
+            ),
+            Refusal.EVIDENCE_UNKNOWN,
+            id="an operation that the journal does not know",
+        ),
+        pytest.param(
             replace(INCIDENT, change=None), Refusal.EVIDENCE_UNKNOWN, id="no change known"
         ),
         pytest.param(
@@ -521,6 +531,7 @@ QUESTIONS = st.sampled_from(
 )
 
 
+@pytest.mark.timeout(300)
 @settings(max_examples=1_000, deadline=None)
 @given(evidence=evidences(), options=OPTIONS, question=QUESTIONS)
 def test_no_combination_acts_on_what_is_unknown_or_worse(
