@@ -13,6 +13,7 @@ RUN python -m venv /opt/fleet-tls-exporter \
 COPY pyproject.toml README.md LICENSE ./
 COPY rules rules
 COPY dashboards dashboards
+COPY docs/runbooks docs/runbooks
 COPY exporter exporter
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /src/dist . \
  && /opt/fleet-tls-exporter/bin/pip install --no-cache-dir --no-deps --no-index /src/dist/*.whl \

@@ -153,7 +153,7 @@ def test_the_wheel_alone_gives_a_working_command(tmp_path: Path) -> None:
     )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("rules", "dashboards"):
+    for name in ("rules", "dashboards", "docs/runbooks"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name)
     subprocess.run([*pip, *build, str(tmp_path), str(source)], check=True, timeout=50)

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporter.config import load
 from tests.daemons import Daemon, is_listening, wait_until
@@ -62,6 +63,22 @@ def test_the_configuration_shown_is_one_that_can_be_used(tmp_path: Path) -> None
     config = load(tmp_path / "config.yml")
 
     assert [target.name for target in config.static_targets] == ["gw-1", "dev-01"]
+
+
+def test_what_is_pasted_into_prometheus_and_alertmanager_is_what_the_tests_run() -> None:
+    blocks = [
+        yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    ]
+    pasted = {key: value for block in blocks for key, value in block.items()}
+    prometheus, alertmanager = (
+        yaml.safe_load((ROOT / "docs" / name).read_text("utf-8"))
+        for name in ("prometheus.yml", "alertmanager.yml")
+    )
+
+    assert pasted["rule_files"] == prometheus["rule_files"]
+    assert pasted["scrape_configs"] == prometheus["scrape_configs"]
+    assert pasted["routes"] == alertmanager["route"]["routes"]
+    assert pasted["receivers"] == alertmanager["receivers"][-1:]
 
 
 def test_every_page_that_is_linked_is_there() -> None:

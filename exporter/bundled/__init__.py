@@ -1,1 +1,1 @@
-"""Alert rules and dashboards as they ship; ``rules/`` and ``dashboards/`` are the source."""
+"""Rules, dashboards and runbooks as they ship; ``rules/``, ``dashboards/``, ``docs/runbooks/``."""

@@ -19,6 +19,7 @@ _LINKS = (
     ("api/v1/devices", "what each device trusts, beside what it is to trust, as JSON"),
     ("api/v1/handshakes", "what the handshake logs tell of each device, as JSON"),
     ("api/v1/openapi.json", "what the API can be asked"),
+    ("runbooks", "what to do about each alert"),
     ("-/healthy", "answers while the process lives"),
     ("-/ready", "answers 200 once every target had its first look"),
 )

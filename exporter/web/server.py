@@ -10,7 +10,7 @@ from aiohttp import web
 
 from exporter.clock import Clock, every
 from exporter.errors import ConfigError, Fault
-from exporter.web import api, control, scrape
+from exporter.web import api, control, runbooks, scrape
 from exporter.web.access import Access, Credentials, Handler, Opens
 from exporter.web.auth import Passwords
 from exporter.web.boards import Boards
@@ -113,6 +113,8 @@ class Server:
         app.router.add_get("/api/v1/devices", Devices(self._clock).handle)
         app.router.add_get("/api/v1/handshakes", Handshakes(self._clock).handle)
         app.router.add_get("/api/v1/openapi.json", api.openapi)
+        app.router.add_get("/runbooks", runbooks.runbooks)
+        app.router.add_get("/runbooks/{name}", runbooks.runbook)
         app.router.add_get("/-/healthy", control.healthy)
         app.router.add_get("/-/ready", control.ready)
         app.router.add_post("/-/reload", control.reload)

@@ -17,8 +17,8 @@ RULES = [rule for group in groups_of(Values()) for rule in group.rules]
 
 @pytest.mark.parametrize("name", committed())
 def test_what_is_committed_is_what_the_values_make(name: str) -> None:
-    assert (ROOT / "rules" / name).read_text(encoding="utf-8") == committed()[name], (
-        "run: python -m exporter.alerts.document rules"
+    assert (ROOT / name).read_text(encoding="utf-8") == committed()[name], (
+        "run: python -m exporter.alerts.document"
     )
 
 

@@ -80,7 +80,7 @@ def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("rules", "dashboards", "exporter"):
+    for name in ("rules", "dashboards", "docs/runbooks", "exporter"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignored)
     build = (
@@ -100,6 +100,9 @@ def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
         str(path.relative_to(ROOT))
         for path in (ROOT / "exporter").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
+    }
+    wanted |= {
+        f"exporter/bundled/runbooks/{path.name}" for path in (ROOT / "docs/runbooks").iterdir()
     }
     wanted |= {f"exporter/bundled/rules/{path.name}" for path in (ROOT / "rules").iterdir()}
     wanted |= {
