@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from exporter.errors import ConfigError, Fault
 from exporter.fleet import Fleet, FleetSnapshot
 from exporter.fleet_page.history import SAMPLE_S, History
 from exporter.gateway.clients import Clients
+from exporter.hands import Around, ServiceHands
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.in_force import InForce
 from exporter.metrics.exposition import Exposition
@@ -24,9 +25,10 @@ from exporter.metrics.stalls import StallWatch
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits, Tools, endpoint_of
 from exporter.probe.schedule import Scheduler
+from exporter.response import Response
 from exporter.store import Store
 from exporter.targets.inventory import InventorySources
-from exporter.targets.model import Inventory, Target
+from exporter.targets.model import Inventory, Role, Target
 from exporter.trust_store.poll import Polled
 from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.cache import Judge
@@ -70,12 +72,36 @@ class App:
         self._trust = TrustSync(
             config.trust_sync, Store(config.store), clock, self._fleet.use_reports
         )
-        self._exposition.expose(OwnMetrics(self._counters()), [self._logs, self._trust])
+        self._response = self._make_response(config)
+        own = OwnMetrics(self._counters())
+        self._exposition.expose(own, [self._logs, self._trust, self._response])
         self._trust.read(config.trust_sync, self._polled())
         pushed = LogsPush(lambda: self._logs.push_sources)
         reports = TrustPush(self._trust, clock, self._push_tokens)
-        self._server = Server(self, clock, further=pushed.routes(), opened=reports.endpoints())
+        further = [*pushed.routes(), *self._response.routes()]
+        self._server = Server(self, clock, further=further, opened=reports.endpoints())
         self._tasks = asyncio.TaskGroup()
+
+    def _make_response(self, config: Config) -> Response:
+        around = Around(
+            look=lambda endpoint: self.look(endpoint, self.limits),
+            apis=lambda: self._apis.apis,
+            options=lambda: self._in_force.config.remediation,
+            control=lambda: self._in_force.config.probe.control_targets,
+            reconnect_s=lambda: self._in_force.reconnect_s,
+        )
+        return Response(
+            Store(config.store),
+            ServiceHands(self._fleet, self._logs, around, self._clock),
+            self._clock,
+            options=around.options,
+            askers=lambda: self._in_force.askers,
+            gateways=self._gateways,
+        )
+
+    def _gateways(self) -> Collection[str]:
+        states = self._fleet.snapshot().targets
+        return [name for name, one in states.items() if one.target.role is Role.GATEWAY]
 
     async def run(self, listening: Listening) -> None:
         """Serve until cancelled; ``listening`` is told the base URL.
@@ -89,6 +115,7 @@ class App:
             tasks.create_task(self._scheduler.run())
             tasks.create_task(self._logs.run())
             tasks.create_task(self._trust.run())
+            tasks.create_task(self._response.run())
             tasks.create_task(self._follow_inventory())
             tasks.create_task(self._stalls.run())
             tasks.create_task(every(SAMPLE_S, self._sample_handshakes, self._clock))

@@ -13,6 +13,8 @@ from exporter.probe.client_files import ClientFiles
 from exporter.probe.model import Limits, Prober, Tools
 from exporter.targets.entries import SYSTEM_STORE
 from exporter.targets.model import Inventory
+from exporter.web.alerts import Askers
+from exporter.web.auth import Passwords
 from exporter.web.reach import Reach
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class InForce:
     probers: Mapping[str, Prober]
     limits: Limits
     reach: Reach
+    askers: Askers
 
     @classmethod
     def of(cls, config: Config, tools: Tools, before: Self | None = None) -> Self:
@@ -67,12 +70,23 @@ class InForce:
                 phase_s=probe.timeout, max_bytes=probe.max_bytes, max_chain=probe.max_chain
             ),
             reach=Reach(config.probe_endpoint.allow),
+            askers=Askers(
+                token_file=config.webhook.token_file,
+                passwords=Passwords(config.webhook.users),
+                networks=config.webhook.networks,
+                has_client_ca=config.web.client_ca_file is not None,
+            ),
         )
 
     def store(self, name: str) -> TrustStore | None:
         """Return the trust store of that name; None: there is none."""
         found = self.config.loaded_stores.get(name)
         return self.system_store.get() if found is None and name == SYSTEM_STORE else found
+
+    @property
+    def reconnect_s(self) -> Mapping[str, float]:
+        """Within which time devices come back, by their class."""
+        return {one.name: one.reconnect for one in self.config.device_classes}
 
     def stores_of(self, inventory: Inventory) -> Mapping[str, TrustStore]:
         """Return the configured stores; the system's only where something refers to it."""

@@ -42,7 +42,10 @@ LEVELS: tuple[frozenset[str], ...] = (
         "exporter.bundled", "exporter.config", "exporter.demo", "exporter.recovery",
         "exporter.web",
     }),
-    frozenset({"exporter.alerts", "exporter.in_force", "exporter.systemd", "exporter.log_output"}),
+    frozenset({
+        "exporter.alerts", "exporter.hands", "exporter.in_force", "exporter.log_output",
+        "exporter.response", "exporter.systemd",
+    }),
     frozenset({"exporter.app"}),
     frozenset({"exporter.cli"}),
     frozenset({"exporter.__main__"}),
@@ -60,7 +63,8 @@ PURE = (
     "exporter.plain_words", "exporter.fleet_page", "exporter.chain_tree",
     "exporter.cli.paste", "exporter.remediation.decide",
     "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
-    "exporter.recovery", "exporter.remediation.sentences", "exporter.webhook.payload",
+    "exporter.recovery", "exporter.remediation.assemble", "exporter.remediation.sentences",
+    "exporter.webhook.payload",
     "exporter.alerts",
 )  # fmt: skip
 IMPURE = {"asyncio", "socket", "logging", "time", "aiohttp", "uvloop", "exporter.clock"}

@@ -91,12 +91,8 @@ class Config(BaseModel):
     trust_sync: TrustSyncOptions = Field(
         TrustSyncOptions(), description="What devices are to trust, and how old a report may be."
     )
-    webhook: Webhook = Field(
-        Webhook(), description="Who may post alerts; read and checked, not used yet."
-    )
-    remediation: RemediationOptions = Field(
-        RemediationOptions(), description="Guarded rollback; read and checked, not used yet."
-    )
+    webhook: Webhook = Field(Webhook(), description="Who may post alerts.")
+    remediation: RemediationOptions = Field(RemediationOptions(), description="Guarded rollback.")
     rotation: Rotation = Field(
         Rotation(), description="Phased rotation; read and checked, not used yet."
     )

@@ -12,6 +12,7 @@ from exporter.config.draft import (
 )
 from exporter.config.sentences import Finding, Path, dotted
 from exporter.gateway.adapters import ADAPTERS
+from exporter.modes import Mode
 from exporter.targets.addresses import parse_address
 from exporter.targets.entries import Known, entry_of_static, store_problems, target_of
 from exporter.targets.model import Role, Target
@@ -75,6 +76,7 @@ def reference_findings(draft: Draft, known: Known) -> Iterator[Finding]:
     yield from _log_findings(draft)
     yield from _adapter_findings(draft)
     yield from _control_findings(draft)
+    yield from _act_findings(draft)
 
 
 def _taken_names(draft: Draft, path: Path) -> Iterator[Finding]:
@@ -163,3 +165,16 @@ def _control_findings(draft: Draft) -> Iterator[Finding]:
             parse_address(text)
         except ValueError as exc:
             yield ("probe", "control_targets", index), str(exc)
+
+
+def _act_findings(draft: Draft) -> Iterator[Finding]:
+    """Yield the mode that acts on the word of anybody."""
+    config = draft.config
+    webhook = config.webhook
+    is_open = webhook.token_file is None and not webhook.users
+    if config.remediation.mode is Mode.ACT and is_open and config.web.client_ca_file is None:
+        message = (
+            "act needs callers who prove who they are; set webhook.token_file, webhook.users or"
+            " web.client_ca_file"
+        )
+        yield ("remediation", "mode"), message

@@ -60,14 +60,13 @@ _SECTIONS = (
     (
         Filler.REMEDIATION,
         "Remediation",
-        "From the guarded rollback. The names are settled, since alert rules use them; this\n"
-        "version rolls nothing back yet and shows none of them.",
+        "From the guarded rollback; see [remediation](remediation.md).",
     ),
     (
         Filler.ROTATION,
         "Rotation",
-        "From the phased rotation of a CA; `rotation` is its id. The names are settled likewise;\n"
-        "this version rotates nothing yet and shows none of them.",
+        "From the phased rotation of a CA; `rotation` is its id. The names are settled, since\n"
+        "alert rules use them; this version rotates nothing yet and shows none of them.",
     ),
     (
         Filler.OWN,

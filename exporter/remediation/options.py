@@ -1,11 +1,23 @@
 """What may be set about the guarded rollback: its mode and its limits."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from exporter.durations import Duration
 from exporter.modes import Mode, ModeField
+from exporter.wording import shown
+
+
+def _fingerprint(text: str) -> str:
+    lower = text.replace(":", "").lower()
+    if len(lower) != 64 or set(lower) - set("0123456789abcdef"):
+        raise ValueError(
+            f"{shown(text)} is not a SHA-256 fingerprint; write 64 hexadecimal digits, as"
+            " openssl x509 -fingerprint -sha256 prints them"
+        )
+    return lower
 
 
 class Options(BaseModel):
@@ -39,6 +51,9 @@ class Options(BaseModel):
     )
     previous_min_validity: Duration = Field(
         86_400.0, ge=0, le=365 * 86_400, description="The previous certificate must last so long."
+    )
+    compromised: tuple[Annotated[str, AfterValidator(_fingerprint)], ...] = Field(
+        (), description="SHA-256 of leaves that must never be served again; in hex."
     )
     max_actions_per_hour: int = Field(
         3, ge=1, le=100, description="Automatic actions in the whole fleet."

@@ -1,7 +1,7 @@
 """What is shown of remediation in the metrics; a ``LineSource`` of the exposition."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from exporter.clock import Clock
@@ -82,7 +82,7 @@ class RemediationStats:
         now = self._clock.now()
         return {gateway: until for gateway, until in self._holds.items() if until > now}
 
-    def lines_of(self, family: str) -> Iterable[bytes]:
+    def lines_of(self, family: str) -> Sequence[bytes]:
         """Return the sample lines of one family."""
         return [f"{family}{sample}\n".encode() for sample in self._samples(family)]
 

@@ -1,7 +1,7 @@
 """What is counted of the webhook."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from exporter.webhook.inbox import Receipt
@@ -35,7 +35,7 @@ class WebhookStats:
             accepted=receipt.accepted, duplicate=receipt.duplicate, ignored=receipt.ignored
         )
 
-    def lines_of(self, family: str) -> Iterable[bytes]:
+    def lines_of(self, family: str) -> Sequence[bytes]:
         """Return the sample lines of one family."""
         match family.removeprefix(_P):
             case "deliveries_total":

@@ -66,6 +66,11 @@ class Looker:
         ways = [Way(address=one, server_name=name, manner=_USUAL) for one in addresses]
         return await self._look(ways)
 
+    async def round(self, addresses: Sequence[Address]) -> list[Seen]:
+        """Return what each address serves to clients of all kinds, by the server names we know."""
+        names: list[str | None] = [*(self._thoroughness.server_names or ()), None]
+        return await self._look(_ways(addresses, names))
+
     async def fault(
         self,
         addresses: Sequence[Address],
@@ -95,10 +100,7 @@ class Looker:
         names: list[str | None] = list(self._server_names(leaf))
         if self._thoroughness.without_sni or not names:
             names.append(None)
-        return [
-            Way(address=address, server_name=name, manner=manner)
-            for manner, address, name in product(_MANNERS, addresses, names)
-        ]
+        return _ways(addresses, names)
 
     def _server_names(self, leaf: Certificate) -> Iterable[str]:
         if self._thoroughness.server_names is not None:
@@ -122,3 +124,10 @@ class Looker:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(look(way)) for way in ways]
         return [one.result() for one in running]
+
+
+def _ways(addresses: Sequence[Address], names: Sequence[str | None]) -> list[Way]:
+    return [
+        Way(address=address, server_name=name, manner=manner)
+        for manner, address, name in product(_MANNERS, addresses, names)
+    ]

@@ -1,0 +1,211 @@
+"""The hands that remediation has in the service: looks, questions to management APIs, and logs."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from exporter.clock import Clock
+from exporter.fleet import Fleet
+from exporter.fleet.model import TargetState
+from exporter.gateway.agent.driver import Address
+from exporter.gateway.agent.looking import Looker, Thoroughness
+from exporter.gateway.agent.proof import fault_of, leaf_of
+from exporter.gateway.api import GatewayError, ManagementApi
+from exporter.gateway.messages import GatewayCertificates
+from exporter.handshake_log.sources import HandshakeLogs
+from exporter.observations import Observation
+from exporter.probe.model import Endpoint, endpoint_of
+from exporter.probe.resolve import Resolver
+from exporter.remediation.assemble import (
+    chain_of,
+    change_of,
+    devices_of,
+    previous_in,
+    served_of,
+    versions_of,
+)
+from exporter.remediation.hands import Looked, Returned
+from exporter.remediation.model import AlertState, Evidence
+from exporter.remediation.options import Options
+from exporter.targets.addresses import parse_address
+from exporter.targets.model import Role, Target
+
+_QUESTION_S = 20.0
+_NO_WAY = "the gateway has no address, or its name was not resolved"
+
+Look = Callable[[Endpoint], Coroutine[None, None, Observation]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What of the service may change while it runs, asked for anew at each use.
+
+    Attributes:
+        look: One look at an endpoint, by the prober and the credentials in force.
+        apis: The management APIs, by name.
+        options: The section ``remediation``.
+        control: ``HOST:PORT`` of each control target.
+        reconnect_s: By device class.
+    """
+
+    look: Look
+    apis: Callable[[], Mapping[str, ManagementApi]]
+    options: Callable[[], Options]
+    control: Callable[[], Sequence[str]]
+    reconnect_s: Callable[[], Mapping[str, float]]
+
+
+class ServiceHands:
+    """What ``remediation.hands.Hands`` asks for, by the running service."""
+
+    def __init__(self, fleet: Fleet, logs: HandshakeLogs, around: Around, clock: Clock) -> None:
+        self._fleet = fleet
+        self._logs = logs
+        self._around = around
+        self._clock = clock
+        self._resolver = Resolver(clock, threads=2, keep_s=1.0, limit=1_000)
+
+    # Hands
+
+    def api(self, gateway: str) -> ManagementApi | None:
+        """Return the gateway's management API; None: it has none."""
+        target = self._gateway(gateway)
+        return self._around.apis().get(target.management_api or "") if target is not None else None
+
+    def reconnect_s(self, device: str) -> float | None:
+        """Return within which time the device's class reconnects; None: nobody says."""
+        state = self._fleet.snapshot().targets.get(device)
+        return (
+            self._around.reconnect_s().get(state.target.device_class)
+            if state is not None
+            else None
+        )
+
+    def returned(self, gateway: str, since: datetime) -> Returned:
+        """Return who came back to ``gateway`` since then."""
+        recent = self._logs.recent(gateway, since)
+        back = {name for name, one in recent.items() if one.full_since(since) is not None}
+        by_ticket = {name for name, one in recent.items() if one.resumed_since(since)}
+        return Returned(back=back, by_ticket=by_ticket - back)
+
+    async def look(self, gateway: str, chain: Sequence[str], leaf: str) -> Looked:
+        """Look by every way: each address, version, signature, with and without a name."""
+        target = self._gateway(gateway)
+        addresses = await self._addresses(target) if target is not None else ()
+        if target is None or not addresses:
+            return Looked(fingerprint=None, fault=_NO_WAY)
+        name = endpoint_of(target).server_name
+        looker = Looker(self._clock, Thoroughness(server_names=(name,) if name else ()))
+        seen = await looker.round(addresses)
+        fault = fault_of(seen, chain or (leaf,))
+        return Looked(fingerprint=leaf_of(seen), fault=fault or "")
+
+    async def gather(self, gateway: str, alert: AlertState) -> Evidence:
+        """Return all evidence about ``gateway``, looked at now; what fails is left unknown."""
+        now = self._clock.now()
+        target = self._gateway(gateway)
+        bare = Evidence(
+            gateway=gateway, gathered_at=now, is_in_inventory=target is not None, alert=alert
+        )
+        if target is None or target.host is None:
+            return replace(bare, served_detail=_NO_WAY)
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(self._around.look(endpoint_of(target)))
+            asking = tasks.create_task(self._versions(gateway))
+            controlling = tasks.create_task(self._is_control_good())
+        observation, (certificates, detail) = looking.result(), asking.result()
+        api = self.api(gateway)
+        seen = replace(
+            bare,
+            is_control_good=controlling.result(),
+            clock_offset_s=api.clock_offset_s if api is not None else None,
+            served=served_of(observation),
+            served_detail=observation.detail,
+            versions_detail=detail,
+            # Until a rotation can be in charge; see ``rotation``
+            is_rotation_in_charge=False,
+            is_removing=False,
+        )
+        return self._with_versions(seen, target, certificates) if certificates else seen
+
+    # What it is made of
+
+    def _with_versions(
+        self, evidence: Evidence, target: Target, certificates: GatewayCertificates
+    ) -> Evidence:
+        now, options = self._clock.now(), self._around.options()
+        change = change_of(certificates, now)
+        states = self._fleet.snapshot().targets
+        changed_at = change.changed_at if change and change.changed_at else now
+        look_back = timedelta(seconds=options.look_back)
+        previous = self._fleet.would_accept(
+            chain_of(previous_in(certificates)),
+            name=target.checked_name,
+            at=now,
+            gateway=target.name,
+        )
+        return replace(
+            evidence,
+            versions=versions_of(certificates, compromised=options.compromised, now=now),
+            change=change,
+            devices=devices_of(
+                states,
+                target.name,
+                self._logs.recent(target.name, changed_at - look_back - _longest(states)),
+                previous,
+                changed_at=changed_at,
+                look_back_s=options.look_back,
+            ),
+        )
+
+    def _gateway(self, name: str) -> Target | None:
+        state = self._fleet.snapshot().targets.get(name)
+        return state.target if state is not None and state.target.role is Role.GATEWAY else None
+
+    async def _versions(self, gateway: str) -> tuple[GatewayCertificates | None, str]:
+        api = self.api(gateway)
+        if api is None:
+            return None, "it has no management API"
+        try:
+            async with asyncio.timeout(_QUESTION_S):
+                return await api.certificates(), ""
+        except GatewayError as exc:
+            return None, str(exc)
+        except TimeoutError:
+            return None, f"no answer within {_QUESTION_S:.0f} s"
+
+    async def _is_control_good(self) -> bool | None:
+        """Return whether any control target answers; None: there is none."""
+        targets = self._around.control()
+        if not targets:
+            return None
+        async with asyncio.TaskGroup() as tasks:
+            looks = [tasks.create_task(self._around.look(_endpoint(text))) for text in targets]
+        return any(one.result().connected for one in looks)
+
+    async def _addresses(self, target: Target) -> Sequence[Address]:
+        if target.host is None or target.port is None:
+            return ()
+        try:
+            found = await self._resolver.resolve(target.host, target.port)
+        except OSError:
+            return ()
+        families = {socket.AF_INET, socket.AF_INET6}
+        return [
+            Address(host=one.sockaddr[0], port=one.sockaddr[1])
+            for one in found
+            if one.family in families
+        ]
+
+
+def _endpoint(text: str) -> Endpoint:
+    host, port = parse_address(text)
+    return Endpoint(target=text, host=host, port=port)
+
+
+def _longest(states: Mapping[str, TargetState]) -> timedelta:
+    """Return the longest contact interval: so much earlier a device may have been heard of."""
+    known = (state.target.contact_interval_s or 0.0 for state in states.values())
+    return timedelta(seconds=max(known, default=0.0))

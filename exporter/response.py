@@ -1,0 +1,90 @@
+"""The responding part of the service: deliveries, decisions and actions on one store."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import timedelta
+
+from exporter.clock import Clock, every
+from exporter.errors import StoreError
+from exporter.journal import prune
+from exporter.remediation.hands import Hands
+from exporter.remediation.options import Options
+from exporter.remediation.records import Records
+from exporter.remediation.respond import Responder
+from exporter.store import Store
+from exporter.web.alerts import Alerts, Askers
+from exporter.web.server import Route
+from exporter.webhook.inbox import Inbox, forget
+from exporter.webhook.stats import WebhookStats
+
+log = logging.getLogger(__name__)
+
+_AGAIN_S = 5.0
+_PRUNE_S = 3_600.0
+_KEPT = timedelta(days=400)
+"""So long the journal tells of what was done: an audit asks for a year."""
+
+
+class Response:
+    """Webhook, arbiter and what they remember; a ``LineSource`` of the exposition.
+
+    Args:
+        options: The section ``remediation`` in force; ``askers`` and ``gateways`` likewise.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        hands: Hands,
+        clock: Clock,
+        *,
+        options: Callable[[], Options],
+        askers: Callable[[], Askers],
+        gateways: Callable[[], Collection[str]],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._inbox = Inbox(store, clock)
+        self._deliveries = WebhookStats()
+        self._alerts = Alerts(self._inbox, self._deliveries, askers=askers, gateways=gateways)
+        self.records = Records(store)
+        self.responder = Responder(self._inbox, self.records, hands, clock, options=options)
+
+    def routes(self) -> Iterable[Route]:
+        """Return the endpoints; each checks its own credential."""
+        return self._alerts.routes()
+
+    def lines_of(self, family: str) -> Sequence[bytes]:
+        """Return the sample lines of one family."""
+        return self._deliveries.lines_of(family) or self.responder.stats.lines_of(family)
+
+    async def run(self) -> None:
+        """Take deliveries and respond, until cancelled."""
+        await self._open()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._inbox.run())
+                tasks.create_task(self.responder.run())
+                tasks.create_task(every(_PRUNE_S, self._prune, self._clock))
+        finally:
+            await self._store.close()
+
+    async def _open(self) -> None:
+        while True:
+            try:
+                await self._store.open()
+            except StoreError as exc:
+                log.error("deliveries cannot be kept: %s", exc)  # noqa: TRY400 - it says what is wrong
+                await self._clock.sleep(_AGAIN_S)
+            else:
+                return
+
+    async def _prune(self) -> None:
+        """Let the past go, but nothing that is unfinished needs."""
+        unfinished = await self.records.unfinished()
+        keep_from = min((one.decision_number for one in unfinished), default=None)
+        now = self._clock.now()
+        async with self._store.writing() as connection:
+            await prune(connection, before=now - _KEPT, keep_from=keep_from, at=now)
+            await forget(connection, now=now)
