@@ -109,7 +109,7 @@ def _cursor(device: str) -> str:
 
 def _device_after(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except ValueError as exc:  # binascii.Error and UnicodeError are such
         message = "cursor is none that was given out; take nextCursor of the page before"
         raise RefusedError(ErrorCode.BAD_REQUEST, message) from exc

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,7 +40,7 @@ Json = dict[str, Any]
 class Answer:
     status: int
     body: Any
-    headers: dict[str, str]
+    headers: Mapping[str, str]
 
     @property
     def code(self) -> str:
@@ -60,26 +61,25 @@ class Agent:
     token: str | None = TOKEN
     session: aiohttp.ClientSession = field(repr=False)
 
-    async def call(
-        self, method: str, path: str, body: object = None, **headers: str | bytes
-    ) -> Answer:
+    async def call(self, method: str, path: str, body: object = None, **headers: Any) -> Answer:
         """Call; ``raw`` among the headers is a body as it stands."""
         raw = headers.pop("raw", None)
         data = json.dumps(body).encode() if body is not None else raw
+        sent = None if data is None else io.BytesIO(data)  # large ones, too
         named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
         if self.token is not None:
             named.setdefault("Authorization", f"Bearer {self.token}")
         if data is not None:
             named.setdefault("Content-Type", "application/json")
         async with self.session.request(
-            method, self.url + path, data=data, headers=named
+            method, self.url + path, data=sent, headers=named
         ) as answer:
             text = await answer.text()
             is_json = answer.content_type == "application/json"
             return Answer(
                 status=answer.status,
                 body=json.loads(text) if is_json else text,
-                headers=dict(answer.headers),
+                headers=answer.headers,
             )
 
     async def get(self, path: str, **headers: str) -> Answer:

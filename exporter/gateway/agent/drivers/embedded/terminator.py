@@ -63,6 +63,7 @@ class Terminator:
         listen: Where; port 0 is any free one.
 
     Attributes:
+        addresses: Where it listens, also before ``run``.
         is_verbose: Write what nginx writes at the level ``debug``, too.
     """
 
@@ -77,15 +78,11 @@ class Terminator:
         try:
             for address in listen:
                 self._sockets.append(_listening(address))
+            self.addresses = tuple(_address_of(one) for one in self._sockets)
             self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         except BaseException:
             self.close()
             raise
-
-    @property
-    def addresses(self) -> tuple[Address, ...]:
-        """Where it listens, also before ``run``."""
-        return tuple(_address_of(one) for one in self._sockets)
 
     def serve(self, folder: Path, *, keep_tickets: bool = False) -> None:
         """Serve the chain in ``folder`` from the next connection on.
