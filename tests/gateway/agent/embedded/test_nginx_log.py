@@ -41,6 +41,7 @@ OUTCOME = Outcome(
     is_resumed=False,
     status=200,
     server_name=GATEWAY_NAME,
+    took_s=1.5,
 )
 
 
@@ -78,7 +79,7 @@ def test_a_session_that_ended_is_a_line_of_the_recommended_format() -> None:
 
     assert access_line(SESSION, local, OUTCOME) == (
         "127.0.1.7 [24/Nov/2026:13:30:05 +0130] TLSv1.3 TLS_AES_256_GCM_SHA384 resumed=. "
-        f'status=200 sni="{GATEWAY_NAME}" client="-" client_end="-"\n'
+        f'status=200 sni="{GATEWAY_NAME}" client="-" client_end="-" took=1.500\n'
     )
 
 
@@ -200,7 +201,7 @@ CLIENTS: tuple[Callable[[Client], None], ...] = (
 
 
 def shape(log: str) -> list[str]:
-    """Lines without what differs from run to run: moments, pids, ports."""
+    """Lines without what differs from run to run: moments, pids, ports, seconds."""
     lines = []
     for line in log.splitlines():
         if ": *" not in line and " resumed=" not in line:  # of nginx itself, not of a session
@@ -210,6 +211,7 @@ def shape(log: str) -> list[str]:
         text = re.sub(r"\d+#\d+:", "PID:", text)
         # Python does not tell the version of a handshake that ended before the ServerHello
         text = re.sub(r"TLSv1\.\d \(NONE\)", "VERSION (NONE)", text)
+        text = re.sub(r"took=\d+\.\d{3}$", "took=SECONDS", text)
         lines.append(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text))
     return lines
 

@@ -14,12 +14,13 @@ from datetime import datetime
 # The one that docs/logging.md recommends. ``$status`` tells a failed handshake (500) from a good
 # one (200, or 502 where the server behind did not answer); ``$ssl_session_reused`` is ``r`` for a
 # resumed session and ``.`` for a full handshake; ``$ssl_client_v_end`` is the end of the device's
-# own certificate. The quotes are needed: names and dates hold spaces. No ``escape=``: nginx's
-# default writes a quote, a backslash and control characters as ``\xXX``.
+# own certificate; ``$session_time`` leads back to when it began. The quotes are needed: names and
+# dates hold spaces. No ``escape=``: nginx's default writes a quote, a backslash and control
+# characters as ``\xXX``.
 LOG_FORMAT = (
     "$remote_addr [$time_local] $ssl_protocol $ssl_cipher resumed=$ssl_session_reused "
     'status=$status sni="$ssl_server_name" client="$ssl_client_s_dn" '
-    'client_end="$ssl_client_v_end"'
+    'client_end="$ssl_client_v_end" took=$session_time'
 )
 
 # What ngx_ssl_connection_error puts at ``info``, being the client's doing; the rest is ``crit``
@@ -55,6 +56,7 @@ class Outcome:
     is_resumed: bool
     status: int
     server_name: str
+    took_s: float = 0.0
     client_subject: str = ""
     client_not_after: str = ""
 
@@ -105,6 +107,7 @@ def access_line(session: Session, at: datetime, outcome: Outcome) -> str:
         "ssl_server_name": outcome.server_name,
         "ssl_client_s_dn": outcome.client_subject,
         "ssl_client_v_end": outcome.client_not_after,
+        "session_time": f"{outcome.took_s:.3f}",
     }
     return _VARIABLE.sub(lambda found: _escaped(values[found[1]]) or "-", LOG_FORMAT) + "\n"
 

@@ -128,6 +128,7 @@ class Terminator:
         if context is None:  # nothing to serve yet
             return
         client, port = peer
+        began = self._clock.monotonic()
         session = Session(
             pid=os.getpid(),
             number=next(self._numbers),
@@ -141,10 +142,11 @@ class Terminator:
         try:
             if await self._shake_hands(session, stream):
                 status = _DONE
-                self._tell_more(session, self._outcome(stream, status))
+                self._tell_more(session, self._outcome(stream, status, began))
                 await _serve_client(stream)
         finally:
-            self._write(access_line(session, self._local_time(), self._outcome(stream, status)))
+            outcome = self._outcome(stream, status, began)
+            self._write(access_line(session, self._local_time(), outcome))
 
     def _tell_more(self, session: Session, outcome: Outcome) -> None:
         if self.is_verbose:
@@ -169,7 +171,7 @@ class Terminator:
             return True
         return False
 
-    def _outcome(self, stream: TlsStream, status: int) -> Outcome:
+    def _outcome(self, stream: TlsStream, status: int, began: float) -> Outcome:
         tls = stream.tls
         cipher = tls.cipher()
         # Python tells no version before the handshake's end: then it is the cipher's, and without
@@ -181,6 +183,7 @@ class Terminator:
             is_resumed=bool(tls.session_reused),
             status=status,
             server_name=self._names.get(tls, ""),
+            took_s=self._clock.monotonic() - began,
         )
 
     def _write(self, line: str) -> None:
