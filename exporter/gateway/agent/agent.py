@@ -4,8 +4,8 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -75,21 +75,29 @@ async def run_agent(
         ConfigError: it cannot run.
         StoreError: its store cannot be used.
     """
-    with _alone_in(options.directory) as scratch:
-        versions, keys = Versions(options.directory), Keys(options.directory)
-        place = Place(current=versions.current, scratch=scratch)
-        await asyncio.to_thread(_prepare, versions, keys)
-        store = Store(f"sqlite:///{options.directory / 'state.db'}", migrations=MIGRATIONS)
-        await store.open()
-        try:
+    try:
+        with _alone_in(options.directory) as scratch:
+            versions, keys = Versions(options.directory), Keys(options.directory)
+            await asyncio.to_thread(_prepare, versions, keys)
+            place = Place(current=versions.current, scratch=scratch)
             driver = driver or make_driver(options.terminator, Tools(place=place, clock=clock))
-            core = _core(options, clock, driver, store, versions=versions, keys=keys)
-            await _begin(core, options.initial)
-            await _run(core, options, store, scratch=scratch, listening=listening)
-        finally:
-            if isinstance(driver, Closeable):
-                driver.close()
-            await store.close()
+            async with _opened(options.directory / "state.db") as store:
+                core = _core(options, clock, driver, store, versions=versions, keys=keys)
+                await _begin(core, options.initial)
+                await _run(core, options, store, scratch=scratch, listening=listening)
+    finally:
+        if isinstance(driver, Closeable):
+            driver.close()
+
+
+@asynccontextmanager
+async def _opened(path: Path) -> AsyncIterator[Store]:
+    store = Store(f"sqlite:///{path}", migrations=MIGRATIONS)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 async def _run(
