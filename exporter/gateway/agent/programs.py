@@ -88,6 +88,7 @@ class Child:
         finally:
             if not self.has_ended:
                 self._signal(signal.SIGKILL)
+                await self._words.exited.wait()  # nobody outlives that
             self._transport.close()
 
     def _signal(self, number: signal.Signals) -> None:

@@ -27,6 +27,7 @@ class Instance:
         command: In the foreground, in ``scratch``'s ``FOLDER``.
         address: Where it listens.
         said: Makes the terminator's own sentence of what it said.
+        serves: Whether what it said tells that it serves, for one that listens earlier than that.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Instance:
     command: Sequence[str | Path]
     address: Address
     said: Callable[[str], str]
+    serves: Callable[[str], bool] = lambda _text: True
 
 
 def settled(address: Address) -> Address:
@@ -68,10 +70,11 @@ async def second(instance: Instance, *, within_s: float, clock: Clock) -> AsyncI
 
 
 async def _listening(child: Child, instance: Instance, within_s: float, clock: Clock) -> None:
-    port = instance.address.port
-    is_settled = await until(
-        lambda: child.has_ended or listens(child.pid, port), within_s=within_s, clock=clock
-    )
+    def is_over() -> bool:
+        is_up = listens(child.pid, instance.address.port) and instance.serves(child.text)
+        return child.has_ended or is_up
+
+    is_settled = await until(is_over, within_s=within_s, clock=clock)
     if child.has_ended:
         outcome = await child.wait()
         raise DriverError(

@@ -53,15 +53,26 @@ Start = Callable[[Path, Versions], AbstractContextManager[Real]]
 
 
 @contextmanager
-def nginx(folder: Path, versions: Versions, *, context: str = "http") -> Iterator[Real]:
+def nginx(
+    folder: Path,
+    versions: Versions,
+    *,
+    context: str = "http",
+    chosen: bool = False,
+    more: str = "",
+) -> Iterator[Real]:
+    """nginx with one server; ``chosen``: a variable chooses its certificate."""
     port = free_port()
     (folder / "include").mkdir(parents=True)
+    (folder / "keys").write_bytes(bytes(range(80)))
+    where = "$versions" if chosen else str(versions.current)
     answer = 'location / { return 200 "ok"; }' if context == "http" else "return ok;"
     block = (
         f"include {folder}/include/{context}*.conf;\n"
+        f"map $ssl_server_name $versions {{ default {versions.current}; }}\n"
         f"server {{ listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;\n"
-        f"ssl_certificate {versions.current}/chain.pem;\n"
-        f"ssl_certificate_key {versions.current}/key.pem;\n{answer} }}"
+        f"ssl_certificate {where}/chain.pem;\nssl_certificate_key {where}/key.pem;\n"
+        f"{more}\n{answer} }}"
     )
     is_http = context == "http"
     daemon = daemons.nginx(
@@ -86,18 +97,31 @@ def nginx(folder: Path, versions: Versions, *, context: str = "http") -> Iterato
 
 
 @contextmanager
-def haproxy(folder: Path, versions: Versions, *, apply: str = "runtime") -> Iterator[Real]:
+def haproxy(
+    folder: Path,
+    versions: Versions,
+    *,
+    apply: str = "runtime",
+    bind: str = "",
+    globally: str = "",
+    crt_list: Path | None = None,
+) -> Iterator[Real]:
+    """HAProxy with its master; ``bind``, ``globally``: further settings."""
+    served = f"crt {versions.current}/haproxy.pem"
+    if crt_list is not None:
+        crt_list.write_text(f"{versions.current}/haproxy.pem [alpn http/1.1]\n")
+        served = f"crt-list {crt_list}"
     port = free_port()
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "1-defaults.cfg").write_text(
-        "global\n  log stdout format raw local0 info\n"
+        f"global\n  {globally}\n  log stdout format raw local0 info\n"
         f"  stats socket {folder}/admin.sock mode 600 level admin\n"
         "defaults\n  log global\n"
         "  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n"
     )
     (folder / "2-gateway.cfg").write_text(
         f"frontend gateway\n  mode http\n"
-        f"  bind 127.0.0.1:{port} ssl crt {versions.current}/haproxy.pem\n"
+        f"  bind 127.0.0.1:{port} ssl {served} {bind}\n"
         '  http-request return status 200 content-type text/plain string "ok"\n'
     )
     command = (

@@ -35,18 +35,30 @@ class Control:
         self._what = what
         self._clock = clock
 
-    async def ask(self, command: str, payload: str = "") -> str:
-        """Return HAProxy's answer to one command.
+    async def show(self, what: str) -> str:
+        """Return the answer to a question, which may be asked several times.
+
+        Raises:
+            DriverError: nobody is there, or there is no answer in time.
+        """
+        return await self._asked(what, may_repeat=True)
+
+    async def order(self, command: str, payload: str = "") -> str:
+        """Return the answer to a command that is sent once.
 
         Raises:
             DriverError: nobody is there, or there is no answer in time.
         """
         # a payload ends at the first empty line
         body = "".join(f"{line}\n" for line in payload.splitlines() if line.strip())
-        text = f"{command} <<\n{body}\n" if payload else f"{command}\n"
+        answer = await self._asked(f"{command} <<\n{body}" if payload else command)
+        return _without(answer, payload)
+
+    async def _asked(self, text: str, *, may_repeat: bool = False) -> str:
+        data = f"{text}\n".encode("utf-8", "surrogateescape")
         try:
             async with asyncio.timeout(_ANSWER_S):
-                answer = await self._exchange(text.encode("utf-8", "surrogateescape"))
+                answer = await self._exchange(data, may_repeat=may_repeat)
         except TimeoutError as exc:
             raise DriverError(
                 f"HAProxy's {self._what} {self._path} did not answer within {_ANSWER_S:g} s"
@@ -56,32 +68,40 @@ class Control:
             raise DriverError(
                 f"HAProxy's {self._what} {self._path} does not answer: {reason}"
             ) from exc
-        return _without(answer.decode("utf-8", "replace").strip(), payload)
+        return answer.decode("utf-8", "replace").strip()
 
-    async def _exchange(self, data: bytes) -> bytes:
-        reader, writer = await self._connected()
-        try:
-            writer.write(data)
-            await writer.drain()
-            writer.write_eof()
-            answer = b""
-            while len(answer) < _MAX_ANSWER and (chunk := await reader.read(65_536)):
-                answer += chunk
-            return answer
-        finally:
-            # abort: what HAProxy did not read by now it is not to read later
-            writer.transport.abort()
-
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect; in the middle of a reload nobody listens for a moment."""
+    async def _exchange(self, data: bytes, *, may_repeat: bool) -> bytes:
+        """Ask; while HAProxy starts or reloads, nobody is there for a moment, or is cut off."""
         end = self._clock.monotonic() + _ABSENT_S
         while True:
             try:
-                return await asyncio.open_unix_connection(str(self._path))
+                reader, writer = await asyncio.open_unix_connection(str(self._path))
             except (ConnectionRefusedError, FileNotFoundError):
                 if self._clock.monotonic() >= end:
                     raise
+            else:
+                try:
+                    return await _answer(reader, writer, data)
+                except (ConnectionResetError, BrokenPipeError):
+                    if not may_repeat or self._clock.monotonic() >= end:
+                        raise
             await self._clock.sleep(_RETRY_S)
+
+
+async def _answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes
+) -> bytes:
+    try:
+        writer.write(data)
+        await writer.drain()
+        writer.write_eof()
+        answer = b""
+        while len(answer) < _MAX_ANSWER and (chunk := await reader.read(65_536)):
+            answer += chunk
+        return answer
+    finally:
+        # abort: what HAProxy did not read by now it is not to read later
+        writer.transport.abort()
 
 
 def _without(answer: str, payload: str) -> str:
@@ -99,20 +119,20 @@ async def replace_certificate(control: Control, name: str, pem: str) -> None:
         DriverError: it refused; what it served it still serves.
     """
     # what an agent that was killed left half done
-    await control.ask(f"abort ssl cert {name}")
+    await control.order(f"abort ssl cert {name}")
     try:
         await _transact(control, name, pem)
     except DriverError:
         with suppress(DriverError):  # a socket that does not answer has said so already
-            await control.ask(f"abort ssl cert {name}")
+            await control.order(f"abort ssl cert {name}")
         raise
 
 
 async def _transact(control: Control, name: str, pem: str) -> None:
-    answer = await control.ask(f"set ssl cert {name}", pem)
+    answer = await control.order(f"set ssl cert {name}", pem)
     if "Transaction created" not in answer and "Transaction updated" not in answer:
         raise DriverError(f"HAProxy does not take the certificate: {_refusal(answer, pem)}")
-    answer = await control.ask(f"commit ssl cert {name}")
+    answer = await control.order(f"commit ssl cert {name}")
     if "Success!" not in answer:
         raise DriverError(f"HAProxy refuses the certificate: {_refusal(answer, pem)}")
 
@@ -134,7 +154,7 @@ async def held_certificate(control: Control, name: str, prefix: str = "") -> str
     Raises:
         DriverError: it does not answer, or uses no such certificate.
     """
-    answer = await control.ask(f"{prefix}show ssl cert {name}")
+    answer = await control.show(f"{prefix}show ssl cert {name}")
     found, status = _SHA1.search(answer), _STATUS.search(answer)
     if found is None:
         if "Can't" in answer or not answer:
@@ -171,7 +191,7 @@ async def processes(master: Control) -> Processes:
     Raises:
         DriverError: it does not answer, or not as a master.
     """
-    answer = await master.ask("show proc")
+    answer = await master.show("show proc")
     found, failed = _MASTER.search(answer), _FAILED.search(answer)
     if found is None:
         raise DriverError(f"HAProxy's master does not list its processes: {cut(answer)}")

@@ -118,7 +118,7 @@ class HaproxyDriver:
         """Return whether HAProxy answers on its socket."""
         try:
             if self._control is not None:
-                return "Name: HAProxy" in await self._control.ask("show info")
+                return "Name: HAProxy" in await self._control.show("show info")
             return bool((await control.processes(self._the_master())).workers)
         except DriverError:
             return False
@@ -265,7 +265,9 @@ class HaproxyDriver:
         """
         master = self._the_master()
         before = await control.processes(master)
-        await master.ask("reload")
+        # the answer ends by an execve, and so by a reset as well as in order
+        with suppress(DriverError):
+            await master.order("reload")
         now = await self._reloaded(master, before)
         if now.failed or now.workers <= before.workers:
             plain = await self._haproxy("-c", *self._own_files)

@@ -195,11 +195,17 @@ def serves(directive: Directive, folder: Path) -> bool:
     return any("$" in path or path.startswith(f"{folder}/") for path in certificates)
 
 
-def mentions(directives: Iterable[Directive], path: str) -> bool:
-    """Whether any word begins with this path."""
-    return any(
-        unquoted(word).startswith(path) for _, found in walked(directives) for word in found.words
+def names_certificate(directives: Sequence[Directive], folder: Path) -> bool:
+    """Whether a certificate is from ``folder``, or may be by a variable that is set to it."""
+    paths = [v for found in named(directives, "ssl_certificate") for v in found.values]
+    if any(path.startswith(f"{folder}/") for path in paths):
+        return True
+    is_mentioned = any(
+        unquoted(word) == str(folder) or unquoted(word).startswith(f"{folder}/")
+        for _, found in walked(directives)
+        for word in found.words
     )
+    return is_mentioned and any("$" in path for path in paths)
 
 
 def servers_of(

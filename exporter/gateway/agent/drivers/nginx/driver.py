@@ -159,9 +159,7 @@ class NginxDriver:
 
     def _write_check(self, loaded: files.Loaded, folder: Path) -> Path:
         directives = configuration.served_from(loaded.directives, self._place.current, folder)
-        if not configuration.mentions(directives, f"{folder}/") and not configuration.mentions(
-            directives, str(folder)
-        ):
+        if not configuration.names_certificate(directives, folder):
             raise names_no_certificate(
                 "nginx", self._options.config, self._place.current / "chain.pem"
             )

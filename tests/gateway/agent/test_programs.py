@@ -1,0 +1,191 @@
+"""Programs that drivers run, what the kernel tells of processes, and rehearsals' leftovers."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter.clock import SystemClock
+from exporter.gateway.agent.driver import Address, DriverError
+from exporter.gateway.agent.processes import (
+    children_of,
+    is_listening,
+    listens,
+    process,
+    process_of,
+)
+from exporter.gateway.agent.programs import MAX_SENTENCE, cut, run, running
+from exporter.gateway.agent.rehearsing import Instance, end_leftover, second, settled
+from exporter.gateway.agent.terminator import until, write_whole
+from tests.daemons import wait_until
+
+PYTHON = sys.executable
+SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
+
+
+async def test_a_program_ends_with_its_status_and_its_words() -> None:
+    outcome = await run(("sh", "-c", "echo one; echo two >&2; exit 3"), within_s=10)
+
+    assert outcome.code == 3
+    assert outcome.text == "one\ntwo\n"
+
+
+async def test_of_many_words_the_end_is_kept() -> None:
+    outcome = await run((PYTHON, "-c", "print('x' * 10**6); print('end')"), within_s=10)
+
+    assert outcome.text.endswith("xx\nend\n")
+    assert len(outcome.text) <= 16_384
+
+
+async def test_a_program_that_is_not_there_is_told() -> None:
+    with pytest.raises(DriverError, match="/no/such/program cannot be run: No such file"):
+        await run(("/no/such/program",), within_s=1)
+
+
+async def test_a_program_that_hangs_is_ended_with_its_children() -> None:
+    script = f'{PYTHON} -c "{SLEEPER}" & echo $!; wait'
+
+    async with running(("sh", "-c", script), cwd=Path("/")) as child:
+        await until(lambda: "up" in child.text, within_s=10, clock=SystemClock())
+        grandchild = int(child.text.split()[0])
+        assert process(grandchild) is not None
+
+    wait_until(lambda: process(grandchild) is None, what="the grandchild to end")
+    assert process(child.pid) is None
+    with pytest.raises(DriverError, match=r"did not end within 0.2 s; it was ended"):
+        await run((PYTHON, "-c", SLEEPER), within_s=0.2)
+
+
+async def test_a_program_that_leaves_a_daemon_with_its_pipe_is_not_waited_for() -> None:
+    script = f'setsid {PYTHON} -c "{SLEEPER}" & echo $!'
+
+    outcome = await run(("sh", "-c", script), within_s=10)
+
+    assert outcome.code == 0
+    os.kill(int(outcome.text.split()[0]), 9)
+
+
+async def test_a_program_that_ignores_the_polite_signal_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("exporter.gateway.agent.programs._PATIENCE_S", 0.2)
+    stubborn = f"import signal; signal.signal(15, signal.SIG_IGN); {SLEEPER}"
+
+    async with running((PYTHON, "-c", stubborn), cwd=Path("/")) as child:
+        await until(lambda: "up" in child.text, within_s=10, clock=SystemClock())
+
+    assert process(child.pid) is None
+
+
+async def test_a_cancelled_call_leaves_no_program_behind() -> None:
+    seen: list[int] = []
+
+    async def work() -> None:
+        async with running((PYTHON, "-c", SLEEPER), cwd=Path("/")) as child:
+            seen.append(child.pid)
+            await asyncio.get_running_loop().create_future()
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(work())
+        await until(lambda: bool(seen), within_s=10, clock=SystemClock())
+        task.cancel()
+
+    assert process(seen[0]) is None
+
+
+def test_a_sentence_is_one_line_and_no_longer_than_can_be_read() -> None:
+    assert cut("a\n  b\t c\n") == "a b c"
+    assert len(cut("x" * 10_000)) == MAX_SENTENCE + 1
+
+
+def test_a_process_is_told_by_its_parent_and_its_command() -> None:
+    with subprocess.Popen([PYTHON, "-c", SLEEPER], stdout=subprocess.PIPE) as child:
+        try:
+            wait_until(
+                lambda: "time.sleep(600)" in getattr(process(child.pid), "command", ""),
+                what="the program to run",
+            )
+            assert child.pid in {found.pid for found in children_of(os.getpid())}
+        finally:
+            child.kill()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "holds no number"),
+        ("x\n", "holds no number"),
+        ("4194999\n", "no such process 4194999"),
+    ],
+)
+def test_a_pid_file_that_names_no_process_is_told(
+    text: str, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pid").write_text(text)
+
+    with pytest.raises(DriverError, match=f"nginx does not run: .*{sentence}"):
+        process_of(tmp_path / "pid", "nginx")
+
+
+def test_a_listener_is_told_by_the_kernel_and_by_whose_it_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        assert is_listening(port)
+        assert listens(os.getpid(), port)
+        assert not listens(os.getppid(), port)
+    assert not is_listening(port)
+
+
+def test_a_port_in_use_is_not_rehearsed_at() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address(host="127.0.0.1", port=server.getsockname()[1])
+
+        with pytest.raises(DriverError, match=f"at {address}: its port is in use"):
+            settled(address)
+
+
+async def test_what_an_agent_that_was_killed_left_running_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "rehearsal").mkdir()
+    script = (
+        "import socket, sys, time\n"
+        "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\ntime.sleep(600)"
+    )
+    where = settled(Address(host="127.0.0.1", port=0))
+    instance = Instance(
+        name="it", scratch=tmp_path, address=where, said=str,
+        command=(PYTHON, "-c", script, str(where.port)),
+    )  # fmt: skip
+
+    async with second(instance, within_s=10, clock=SystemClock()):
+        note = (tmp_path / "rehearsal.pid").read_text()
+        await asyncio.to_thread(end_leftover, tmp_path)
+        wait_until(lambda: not is_listening(where.port), what="the leftover to end")
+
+    assert process(int(note.split()[0])) is None
+
+
+def test_a_note_that_names_a_later_process_ends_nobody(tmp_path: Path) -> None:
+    own = process(os.getpid())
+    assert own is not None
+    (tmp_path / "rehearsal.pid").write_text(f"{own.pid} {own.started - 1}\n")
+
+    end_leftover(tmp_path)
+
+    assert not (tmp_path / "rehearsal.pid").exists()
+
+
+def test_a_file_is_written_whole_with_its_mode_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.conf"
+    write_whole(path, "one\n", mode=0o644)
+    write_whole(path, "two\n")
+
+    assert path.read_text() == "two\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.conf"]
+    with pytest.raises(DriverError, match="cannot be written: "):
+        write_whole(tmp_path / "no" / "x.conf", "three\n")
