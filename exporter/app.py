@@ -29,6 +29,8 @@ from exporter.response import Response
 from exporter.store import Store
 from exporter.targets.inventory import InventorySources
 from exporter.targets.model import Inventory, Role, Target
+from exporter.trust_map.maps import SignedBy, TrustMaps
+from exporter.trust_map.model import TrustMap
 from exporter.trust_store.poll import Polled
 from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.cache import Judge
@@ -76,6 +78,7 @@ class App:
         own = OwnMetrics(self._counters())
         self._exposition.expose(own, [self._logs, self._trust, self._response])
         self._trust.read(config.trust_sync, self._polled())
+        self._maps = TrustMaps(self._fleet.snapshot, self._signed_by, Store(config.store), clock)
         pushed = LogsPush(lambda: self._logs.push_sources)
         reports = TrustPush(self._trust, clock, self._push_tokens)
         further = [*pushed.routes(), *self._response.routes()]
@@ -118,6 +121,7 @@ class App:
             tasks.create_task(self._response.run())
             tasks.create_task(self._follow_inventory())
             tasks.create_task(self._stalls.run())
+            tasks.create_task(self._maps.run())
             tasks.create_task(every(SAMPLE_S, self._sample_handshakes, self._clock))
             tasks.create_task(self._server.run())
             with self._reload_on_signal():
@@ -308,6 +312,14 @@ class App:
     def snapshot(self) -> FleetSnapshot:
         """Return all that is known now."""
         return self._fleet.snapshot()
+
+    async def trust_map(self) -> TrustMap:
+        """Return who trusts whom, and what hangs on it."""
+        return await self._maps.map()
+
+    def _signed_by(self) -> SignedBy:
+        classes = self._in_force.config.device_classes
+        return {one.name: one.signed_by for one in classes if one.signed_by}
 
     async def scrape(
         self, *, openmetrics: bool, gzip: bool, shard: tuple[int, int] | None

@@ -80,6 +80,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE handshake_recent (gateway TEXT NOT NULL, device TEXT NOT NULL,"
         " facts TEXT NOT NULL, PRIMARY KEY (gateway, device))",
     ),
+    (
+        "CREATE TABLE trust_since (device_class TEXT NOT NULL, anchor TEXT NOT NULL,"
+        " since TEXT NOT NULL, PRIMARY KEY (device_class, anchor))",
+    ),
 )
 
 

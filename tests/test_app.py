@@ -23,8 +23,10 @@ from exporter.app import App
 from exporter.clock import SystemClock
 from exporter.config import load
 from exporter.targets.entries import SYSTEM_STORE
+from exporter.trust_map.model import TrustMap
+from tests.fake_gateway import FakeGateway, device
 from tests.listeners import demand_client_certificate, listening, say_nothing, server_context
-from tests.pki import CLIENT_AUTH, Issued, make_ca, make_leaf
+from tests.pki import CLIENT_AUTH, Issued, certificate_of, make_ca, make_leaf
 from tests.web.test_api import check_answer
 
 CA = make_ca("app CA")
@@ -471,6 +473,36 @@ async def test_lines_can_be_pushed_with_the_sources_token(files: Files) -> None:
 
     assert statuses == [401, 204]
     assert found[FAILURES] == 1
+
+
+async def test_what_devices_report_through_a_management_api_is_counted_and_mapped(
+    files: Files,
+) -> None:
+    reporting = FakeGateway(devices=[device("dev-01", certificate_of(CA).fingerprint_sha256)])
+    for entry in reporting.devices:
+        entry["reportedAt"] = entry["receivedAt"] = SystemClock().now().isoformat()
+    async with reporting.serving() as api, tls(files.folder, GATEWAY) as port:
+        files.document["management_apis"] = [{"name": "site", "url": api, "poll_interval": "1s"}]
+        files.document["targets"]["static"] = [
+            gateway(port),
+            {"name": "dev-01", "gateway": "gw-1", "device_class": "", "holds": ["other"]},
+        ]
+        async with serving(files) as url:
+            accepts = "fleet_tls_device_accepts_gateway reported dev-01 gw-1"
+            found = await eventually(url, lambda s: s.get(accepts) == 1)
+            _, body = await ask(f"{url}/api/v1/trust-map")
+            asked = "fleet_tls_exporter_management_api_requests_total site trust_status"
+            moved = files.document["management_apis"][0]
+            moved["timeout"] = "5s"
+            files.write()
+            assert (await reload(url))[0] == 200
+            await eventually(url, lambda s: s[asked] > found[asked])
+
+    told = TrustMap.model_validate_json(body)
+    (held,) = [one for one in told.authorities if one.trusted_by]
+    assert held.subject == "CN=app CA"
+    assert (held.trusted_by[0].reported_count, held.if_removed.dark_count) == (1, 1)
+    assert found["fleet_tls_exporter_management_api_clock_offset_seconds site"] < 60
 
 
 async def test_another_store_needs_a_restart(files: Files) -> None:

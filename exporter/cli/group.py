@@ -46,6 +46,10 @@ COMMANDS: Mapping[str, Place] = {
         module="exporter.cli.check_config",
         summary="Every fault of a configuration, or the values in force.",
     ),
+    "trust-map": Place(
+        module="exporter.cli.trust_map",
+        summary="Which device classes trust which CAs, and what hangs on each.",
+    ),
     "rules": Place(
         module="exporter.cli.bundled",
         name="rules",

@@ -93,8 +93,9 @@ def _class_findings(draft: Draft, known: Known) -> Iterator[Finding]:
         return
     for position, one in enumerate(draft.config.device_classes):
         place = draft.place(DEVICE_CLASSES, position)
-        for problem in store_problems("holds", one.holds, known.trust_stores):
-            yield (*place, *_steps(problem.key)), problem.message
+        for key, names in (("holds", one.holds), ("signed_by", one.signed_by)):
+            for problem in store_problems(key, names, known.trust_stores):
+                yield (*place, *_steps(problem.key)), problem.message
 
 
 def _desired_findings(draft: Draft, known: Known) -> Iterator[Finding]:

@@ -102,6 +102,8 @@ class Fleet:
                 at=self._clock.now(),
                 targets=MappingProxyType(self._states.copy()),
                 stores=self._stores,
+                reported=self._predictions.reported,
+                certificates=self._predictions.certificates,
             )
         return self._snapshot
 
@@ -169,6 +171,7 @@ class Fleet:
         the inventory. ``certificates`` are anchors that came as a whole; both by SHA-256.
         """
         self._predictions.tell_reports(reported, certificates)
+        self._snapshot = None
         self._regroup()
 
     def would_accept(

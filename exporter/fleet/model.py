@@ -130,11 +130,16 @@ class FleetSnapshot:
     Attributes:
         targets: By name, in the inventory's order.
         stores: The trust stores by name.
+        reported: What each device with a fresh report trusts (SHA-256).
+        certificates: Those of reported anchors that came as a whole or were served by somebody;
+            by SHA-256.
     """
 
     at: datetime
     targets: Mapping[str, TargetState]
     stores: Mapping[str, TrustStore]
+    reported: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)
 
     @property
     def acceptances(self) -> Mapping[str, Acceptance]:

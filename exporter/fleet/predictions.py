@@ -33,8 +33,21 @@ class Predictions:
         self._groups: dict[str, dict[_Key, Group]] = {}
         self._last: dict[_Key, Acceptance] = {}
         self._reported: Mapping[str, frozenset[str]] = {}
-        self._certificates: dict[str, Certificate] = {}
+        self._certificates: Mapping[str, Certificate] = {}
         self._missing: set[str] = set()
+
+    @property
+    def reported(self) -> Mapping[str, frozenset[str]]:
+        """What each device with a fresh report trusts."""
+        return self._reported
+
+    @property
+    def certificates(self) -> Mapping[str, Certificate]:
+        """Those of reported anchors, as far as they are known; the same object until one more is.
+
+        Those of the configuration's stores are not among them.
+        """
+        return self._certificates
 
     def tell_reports(
         self,
@@ -43,7 +56,7 @@ class Predictions:
     ) -> None:
         """Go by these reports at the next ``use``."""
         self._reported = reported
-        self._certificates |= certificates
+        self._certificates = {**self._certificates, **certificates}
 
     def recognize(self, chain: Iterable[Certificate]) -> bool:
         """Keep of ``chain`` what is known as a reported hash only; False: nothing is.
@@ -52,7 +65,8 @@ class Predictions:
         """
         found = {one.fingerprint_sha256: one for one in chain}
         fresh = found.keys() & self._missing
-        self._certificates |= {fingerprint: found[fingerprint] for fingerprint in fresh}
+        fresh_ones = {fingerprint: found[fingerprint] for fingerprint in fresh}
+        self._certificates = {**self._certificates, **fresh_ones}
         return bool(fresh)
 
     def use(
@@ -119,4 +133,7 @@ class Predictions:
 
     def _known(self, stores: Mapping[str, TrustStore]) -> Mapping[str, Certificate]:
         anchors = (anchor for store in stores.values() for anchor in store.anchors)
-        return self._certificates | {anchor.fingerprint_sha256: anchor for anchor in anchors}
+        return {
+            **self._certificates,
+            **{anchor.fingerprint_sha256: anchor for anchor in anchors},
+        }

@@ -97,6 +97,11 @@ class DeviceClass(BaseModel):
 
     name: Name = Field(description="Unique; targets name it in `device_class`.")
     holds: tuple[str, ...] = Field((), description="Trust stores that these devices hold.")
+    signed_by: tuple[str, ...] = Field(
+        (),
+        description="Trust stores with the CAs that sign the certificates of these devices"
+        " themselves (client certificates); for the trust map.",
+    )
     contact_interval: Duration | None = Field(
         None, gt=0, description="How often such a device is heard of; default: not known."
     )

@@ -29,7 +29,8 @@ class Credentials:
     """What the ``web`` section demands.
 
     Attributes:
-        token: Opens the POST endpoints of this section; empty: no token does.
+        token: Opens the POST endpoints of this section, and reading where passwords are set;
+            empty: no token does.
         has_client_ca: Nobody gets here without a client certificate that was verified.
     """
 
@@ -74,7 +75,7 @@ class Access:
         if changes and request.headers.get("Sec-Fetch-Site", "none") in _FOREIGN:
             raise web.HTTPForbidden(text="a page of another site may not change anything here\n")
         authorization = request.headers.get("Authorization")
-        if changes and is_bearer(authorization, self.credentials.token):
+        if is_bearer(authorization, self.credentials.token):
             return
         if self.credentials.passwords:
             await self._check_password(authorization)

@@ -18,6 +18,7 @@ _LINKS = (
     ("api/v1/targets", "the same as JSON; ?problem=any shows what is not healthy"),
     ("api/v1/devices", "what each device trusts, beside what it is to trust, as JSON"),
     ("api/v1/handshakes", "what the handshake logs tell of each device, as JSON"),
+    ("api/v1/trust-map", "which devices trust which CAs, and what hangs on each, as JSON"),
     ("api/v1/openapi.json", "what the API can be asked"),
     ("runbooks", "what to do about each alert"),
     ("-/healthy", "answers while the process lives"),

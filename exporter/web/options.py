@@ -105,8 +105,8 @@ class Options(BaseModel):
     )
     token_file: Path | None = Field(
         None,
-        description="File with a bearer token, one line, that opens `POST /-/reload`; reading"
-        " needs none.",
+        description="File with a bearer token, one line, that opens `POST /-/reload`, and reading"
+        " where passwords are set.",
     )
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from exporter.fleet_page.history import History
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits
+from exporter.trust_map.model import TrustMap
 from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.model import Verdict
 from exporter.web.reach import Reach
@@ -71,6 +72,10 @@ class Service(Protocol):
 
     def snapshot(self) -> FleetSnapshot:
         """Return all that is known now."""
+        ...
+
+    async def trust_map(self) -> TrustMap:
+        """Return who trusts whom, and what hangs on it."""
         ...
 
     async def scrape(

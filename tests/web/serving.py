@@ -19,6 +19,9 @@ from exporter.probe.model import Endpoint, Limits, Tools
 from exporter.probe.tls import TlsProber
 from exporter.store import Store
 from exporter.targets.model import Inventory, Role, Target
+from exporter.trust_map.build import trust_map
+from exporter.trust_map.facts import Facts
+from exporter.trust_map.model import TrustMap
 from exporter.trust_store.options import Options as TrustOptions
 from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.cache import Judge
@@ -94,6 +97,16 @@ class FakeService:
     @property
     def reach(self) -> Reach:
         return Reach(self.allow)
+
+    async def trust_map(self) -> TrustMap:
+        return trust_map(
+            Facts(
+                at=datetime.now(UTC),  # noqa: TID251 - a fake service has no clock
+                targets=self.snapshot().targets,
+                stores=self.snapshot().stores,
+            ),
+            self._judge,
+        )
 
     def snapshot(self) -> FleetSnapshot:
         return self.fleet.snapshot()
