@@ -13,6 +13,7 @@ import gzip
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from exporter.certificates import CertificateCache
 from exporter.clock import SystemClock
 from exporter.fleet import Fleet, TargetState
 from exporter.metrics.catalogue import CATALOGUE, Kind
+from exporter.metrics.dependents import anchors_of
 from exporter.metrics.exposition import Exposition
 from exporter.verdicts.cache import Judge
 
@@ -62,6 +64,11 @@ class Peer(Collector):
                     store.name,
                     anchor.fingerprint_sha256,
                 )
+        dependents = Counter(
+            anchor for state in snapshot.targets.values() for anchor in anchors_of(state)
+        )
+        for fingerprint, count in dependents.items():
+            add("trust_anchor_dependents", count, fingerprint)
         for state in snapshot.targets.values():
             _add_look(add, state)
             _add_chain(add, state)

@@ -12,6 +12,7 @@ from exporter.alerts.inventory import INVENTORY
 from exporter.alerts.model import Alert, Frame, Group, Rule, group_text
 from exporter.alerts.refusal import refusal_rules
 from exporter.alerts.service import exporter_rules
+from exporter.alerts.trust import trust_rules
 from exporter.alerts.values import Values
 
 _HEAD = """\
@@ -29,6 +30,7 @@ def groups_of(values: Values) -> tuple[Group, ...]:
         Group(name="fleet-tls-refusal", rules=refusal_rules(values.refusal)),
         Group(name="fleet-tls-endpoints", rules=endpoint_rules(values.endpoints)),
         Group(name="fleet-tls-expiry", rules=expiry_rules(values.expiry)),
+        Group(name="fleet-tls-trust", rules=trust_rules(values.trust_sync)),
         Group(name="fleet-tls-handshakes", rules=handshake_rules(values.handshakes)),
         Group(name="fleet-tls-silence", rules=silence_rules(values.silence)),
         Group(name="fleet-tls-rotation", rules=rotation_rules(values.rotation)),

@@ -11,6 +11,8 @@ _LIFETIME = "target:fleet_tls_certificate_lifetime_seconds:max"
 _OWN_END = "device:fleet_tls_client_certificate_not_after_timestamp_seconds:min"
 _SENT = "fleet_tls_certificate_not_after_timestamp_seconds"
 _WISH = "max by (job, target) (fleet_tls_target_expiry_warning_seconds)"
+# An anchor that ended longer ago than this is a leftover, whatever else has expired now
+_HELD_S = 30 * 86_400.0
 _PAGE = "fleet-tls?var-target={{ $labels.target | urlquery }}"
 
 
@@ -20,6 +22,7 @@ def expiry_rules(values: Expiry) -> tuple[Rule, ...]:
         *_recordings(),
         *_of_targets(values),
         *_of_devices(values),
+        *_of_anchors(values),
     )
 
 
@@ -155,3 +158,35 @@ def _of_devices(values: Expiry) -> Iterator[Alert]:
         " at {{ $value | humanizeTimestamp }}; by the log it has shown no newer one since.",
         dashboard="fleet-tls?var-device={{ $labels.device | urlquery }}",
     )
+
+
+def _of_anchors(values: Expiry) -> Iterator[Alert]:
+    left = "min by (job, trust_store, anchor) (fleet_tls_trust_anchor_not_after_timestamp_seconds)"
+    for severity, seconds, _, _ in _steps(values):
+        yield Alert(
+            name="FleetTLSTrustAnchorExpiresSoon",
+            severity=severity,
+            scope=Scope.FLEET,
+            why="What nothing hangs on may end. After the end nothing hangs on it any more: then\n"
+            "the chains that are told expired speak for it",
+            expr=f"""
+{left} - time() < {seconds:.0f}
+and (
+  {left} > time()
+  and on (job, anchor) fleet_tls_trust_anchor_dependents > 0
+  or
+  {left} <= time() > time() - {_HELD_S:.0f}
+  and on (job, trust_store) fleet_tls_chain_problem{{reason="expired"}}
+)
+""",
+            for_s=values.pending_for,
+            summary="a CA in the trust store {{ $labels.trust_store }}"
+            " {{ if gt $value 0.0 }}ends in {{ $value | humanizeDuration }}"
+            "{{ else }}has ended{{ end }}",
+            description="The anchor {{ $labels.anchor }} of the trust store"
+            " {{ $labels.trust_store }}"
+            " {{ if gt $value 0.0 }}ends in {{ $value | humanizeDuration }}"
+            "{{ else }}has ended{{ end }}, and chains that are served lead to it. A new CA takes"
+            " weeks to reach every device; its way begins before anything is rotated.",
+            dashboard="fleet-tls",
+        )

@@ -82,13 +82,23 @@ def _faults(values: Exporters) -> tuple[Alert, ...]:
             name="FleetTLSLogNotRead",
             severity=Severity.WARNING,
             scope=Scope.EXPORTER,
-            expr=f"{_E}log_source_ok == 0 or {_E}store_ok == 0",
+            expr=f"{_E}log_source_ok == 0",
             for_s=values.fault_for,
-            summary="{{ $labels.instance }} reads no"
-            " {{ if $labels.source }}log {{ $labels.source }}{{ else }}handshake log{{ end }}",
-            description="{{ if $labels.source }}The log {{ $labels.source }} cannot be read, or is"
-            " not there.{{ else }}Counts cannot be written to the durable store, so no handshake"
-            " log is read.{{ end }} A device that refuses its gateway is not seen.",
+            summary="{{ $labels.instance }} cannot read the log {{ $labels.source }}",
+            description="The handshake log {{ $labels.source }} cannot be read, or is not there. A"
+            " device that refuses its gateway is not seen.",
+            dashboard=_PAGE,
+        ),
+        Alert(
+            name="FleetTLSStoreNotWritten",
+            severity=Severity.WARNING,
+            scope=Scope.EXPORTER,
+            expr=f"{_E}store_ok == 0 or fleet_tls_trust_reports_durable == 0",
+            for_s=values.fault_for,
+            summary="{{ $labels.instance }} cannot write to its store",
+            description="Counts of handshakes, positions in logs or reports of devices cannot be"
+            " made durable. No handshake log is read until they can, so a device that refuses its"
+            " gateway is not seen.",
             dashboard=_PAGE,
         ),
         Alert(

@@ -125,6 +125,24 @@ class Expiry(BaseModel):
         return self
 
 
+class TrustSync(BaseModel):
+    """What devices report of their trust stores, beside what is wanted of them."""
+
+    model_config = _STRICT
+
+    failed_for: Wait = Field(900.0, description="An update has failed.")
+    outstanding: Span = Field(
+        _DAY_S, description="So long something is wanted of a class that is not there yet."
+    )
+    stale_for: Wait = Field(1_800.0, description="A report is too old to say anything.")
+    never_reported_for: Wait = Field(_DAY_S, description="A device has never reported.")
+    api_silent: Span = Field(
+        900.0,
+        description="The management API has given no good answer for so long. More than its"
+        " `poll_interval`.",
+    )
+
+
 class Handshakes(BaseModel):
     """Shares of handshakes that succeed, from the logs; only with enough of them."""
 
@@ -208,6 +226,7 @@ class Values(BaseModel):
     refusal: Refusal = Field(Refusal(), description="The outage.")
     endpoints: Endpoints = Field(Endpoints(), description="What looks tell.")
     expiry: Expiry = Field(Expiry(), description="Before the end of certificates.")
+    trust_sync: TrustSync = Field(TrustSync(), description="Reports of trust stores.")
     handshakes: Handshakes = Field(Handshakes(), description="Success ratios.")
     silence: Silence = Field(Silence(), description="Devices that are not heard of.")
     rotation: Rotations = Field(Rotations(), description="The phased rotation.")

@@ -12,7 +12,7 @@ from exporter.fleet.fleet import Watcher
 from exporter.metrics.catalogue import CATALOGUE, HANDING, Filler, Metric
 from exporter.metrics.columns import Family, Handed, Work
 from exporter.metrics.gzipped import Piece, compress, stream
-from exporter.metrics.lines import ANCHORS
+from exporter.metrics.lines import OF_NO_TARGET
 from exporter.metrics.options import SERIES_BUDGET
 from exporter.metrics.rows import Rows
 
@@ -228,7 +228,7 @@ class Exposition:
     ) -> Sequence[int] | None:
         if shard is None:
             return slots
-        if metric.filler is not Filler.FLEET or metric.name == ANCHORS:
+        if metric.filler is not Filler.FLEET or metric.name in OF_NO_TARGET:
             return slots if _is_first(shard) else ()
         own = self._rows.slots.of_shard(*shard)
         return own if slots is None else own[: bisect_left(own, len(slots))]

@@ -11,6 +11,7 @@ from datetime import datetime
 from exporter.anchors import TrustStore
 from exporter.fleet.model import TargetState
 from exporter.labels import certificate_text, label_value
+from exporter.metrics.dependents import DEPENDENTS
 
 Render = Callable[[str, TargetState], str]
 
@@ -288,6 +289,8 @@ GROUPS = (
     ),
 )
 ANCHORS = "fleet_tls_trust_anchor_not_after_timestamp_seconds"
+OF_NO_TARGET = (ANCHORS, DEPENDENTS)
+"""Families that belong to no single target; they have one cell."""
 VOLATILE = frozenset(
     {
         "fleet_tls_certificate_observed_timestamp_seconds",
@@ -298,4 +301,4 @@ VOLATILE = frozenset(
     }
 )
 """Families whose lines differ after every look."""
-FAMILIES = (*(name for group in GROUPS for name, _ in group.families), ANCHORS)
+FAMILIES = (*(name for group in GROUPS for name, _ in group.families), *OF_NO_TARGET)

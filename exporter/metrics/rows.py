@@ -3,7 +3,8 @@
 from exporter.fleet.model import FleetSnapshot, TargetState
 from exporter.labels import label_value
 from exporter.metrics.columns import Column
-from exporter.metrics.lines import ANCHORS, FAMILIES, GROUPS, VOLATILE, anchor_lines
+from exporter.metrics.dependents import DEPENDENTS, Dependents
+from exporter.metrics.lines import ANCHORS, FAMILIES, GROUPS, OF_NO_TARGET, VOLATILE, anchor_lines
 from exporter.metrics.slots import Slots
 
 _AMBIGUOUS = "\ufffd"
@@ -23,7 +24,9 @@ class Rows:
         self.duplicate_count = 0
         self._rendered: list[TargetState | None] = []
         self._replaced: dict[str, str] = {}
-        self.columns[ANCHORS].grow(1)
+        self._dependents = Dependents()
+        for name in OF_NO_TARGET:
+            self.columns[name].grow(1)
 
     def inventory_changed(self, snapshot: FleetSnapshot) -> None:
         """Render what differs from before."""
@@ -31,9 +34,10 @@ class Rows:
         given_up = self.slots.use(self._shown(snapshot))
         self._rendered.extend([None] * (self.slots.size - len(self._rendered)))
         for slot in given_up:
+            self._count(self._rendered[slot], None)
             self._rendered[slot] = None
         for name, column in self.columns.items():
-            if name != ANCHORS:
+            if name not in OF_NO_TARGET:
                 column.grow(self.slots.size)
                 for slot in given_up:
                     column.set(slot, "")
@@ -54,7 +58,12 @@ class Rows:
             if old is None or not group.is_same(old, state):
                 for family, render in group.families:
                     self.columns[family].set(slot, render(shown, state))
+        self._count(old, state)
         self._rendered[slot] = state
+
+    def _count(self, old: TargetState | None, new: TargetState | None) -> None:
+        if self._dependents.changed(old, new):
+            self.columns[DEPENDENTS].set(0, self._dependents.lines())
 
     def _shown(self, snapshot: FleetSnapshot) -> list[str]:
         """Return the names that are shown; of those that look the same only the first."""

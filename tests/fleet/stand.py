@@ -41,7 +41,7 @@ class SimpleJudge:
 def _judged(
     chain: Sequence[Certificate], store: TrustStore, name: str | None, at: datetime, end: datetime
 ) -> Verdict:
-    trusted = {anchor.subject_cn for anchor in store.anchors}
+    trusted = {anchor.subject_cn: anchor.fingerprint_sha256 for anchor in store.anchors}
     faults = (
         (chain[-1].issuer_cn not in trusted, Reason.UNKNOWN_CA),
         (at >= end, Reason.EXPIRED),
@@ -52,6 +52,9 @@ def _judged(
         trust_store=store.name,
         verified=not reasons,
         reasons=reasons,
+        path=(*(one.fingerprint_sha256 for one in chain), trusted[chain[-1].issuer_cn])
+        if chain[-1].issuer_cn in trusted
+        else (),
         not_after=None if reasons else end,
         judged_at=at,
         steady_until=end if at < end else None,

@@ -159,6 +159,21 @@ _DATES = (
         help="End of each anchor of the trust store; anchor is the SHA-256 of its DER.",
     ),
     _metric(
+        name=f"{PREFIX}trust_anchor_dependents",
+        kind=Kind.GAUGE,
+        labels=("anchor",),
+        help="Targets whose verified path ends at the anchor, and devices that accept by it.",
+        notes="A target or device counts once for each anchor. An anchor that nothing hangs on"
+        " now is absent, wherever it is trusted.",
+        examples=(
+            (
+                "anchors in use that end within 90 days",
+                "fleet_tls_trust_anchor_not_after_timestamp_seconds - time() < 90 * 86400"
+                " and on (anchor) fleet_tls_trust_anchor_dependents",
+            ),
+        ),
+    ),
+    _metric(
         name=f"{PREFIX}probe_last_attempt_timestamp_seconds",
         kind=Kind.GAUGE,
         labels=("target",),
