@@ -82,7 +82,12 @@ class App:
         pushed = LogsPush(lambda: self._logs.push_sources)
         reports = TrustPush(self._trust, clock, self._push_tokens)
         further = [*pushed.routes(), *self._response.routes()]
-        self._server = Server(self, clock, further=further, opened=reports.endpoints())
+        self._server = Server(
+            self,
+            clock,
+            further=further,
+            opened=[*reports.endpoints(), *self._response.endpoints()],
+        )
         self._tasks = asyncio.TaskGroup()
 
     def _make_response(self, config: Config) -> Response:

@@ -14,7 +14,8 @@ from exporter.remediation.records import Records
 from exporter.remediation.respond import Responder
 from exporter.store import Store
 from exporter.web.alerts import Alerts, Askers
-from exporter.web.server import Route
+from exporter.web.remediation import RemediationApi
+from exporter.web.server import Opened, Route
 from exporter.webhook.inbox import Inbox, forget
 from exporter.webhook.stats import WebhookStats
 
@@ -45,6 +46,8 @@ class Response:
     ) -> None:
         self._store = store
         self._clock = clock
+        self.is_open = asyncio.Event()
+        """The store can be used."""
         self._inbox = Inbox(store, clock)
         self._deliveries = WebhookStats()
         self._alerts = Alerts(self._inbox, self._deliveries, askers=askers, gateways=gateways)
@@ -54,6 +57,10 @@ class Response:
     def routes(self) -> Iterable[Route]:
         """Return the endpoints; each checks its own credential."""
         return self._alerts.routes()
+
+    def endpoints(self) -> Iterable[Opened]:
+        """Return the API."""
+        return RemediationApi(self.responder, self.records, self._clock).endpoints()
 
     def lines_of(self, family: str) -> Sequence[bytes]:
         """Return the sample lines of one family."""
@@ -78,6 +85,7 @@ class Response:
                 log.error("deliveries cannot be kept: %s", exc)  # noqa: TRY400 - it says what is wrong
                 await self._clock.sleep(_AGAIN_S)
             else:
+                self.is_open.set()
                 return
 
     async def _prune(self) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from exporter.journal import Entry, Kind, append
+from exporter.journal import Entry, Kind, append, entries
 from exporter.operations import last_operation, next_operation
 from exporter.remediation import codec
 from exporter.remediation import rows as rows_of
@@ -135,6 +135,13 @@ class Records:
                 text("SELECT * FROM remediation_intent ORDER BY intended_at")
             )
             return {str(row["gateway"]): rows_of.intent(row) for row in rows.mappings()}
+
+    async def journal(
+        self, *, gateway: str | None = None, after: int = 0, limit: int = 1_000
+    ) -> list[Entry]:
+        """Return entries of the journal, the oldest first."""
+        async with self._store.reading() as connection:
+            return await entries(connection, gateway=gateway, after=after, limit=limit)
 
     # What persons do
 

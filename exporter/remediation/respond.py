@@ -17,7 +17,7 @@ from exporter.remediation.codec import Case, decided
 from exporter.remediation.decide import Question
 from exporter.remediation.hands import Hands
 from exporter.remediation.intents import Intent, Stage, TakenError
-from exporter.remediation.model import AlertState, Evidence, Outcome
+from exporter.remediation.model import AlertState, Decision, Evidence, Outcome
 from exporter.remediation.options import Options
 from exporter.remediation.records import Past, Records
 from exporter.remediation.stats import RemediationStats
@@ -35,6 +35,19 @@ _AGAIN_S = 5.0
 
 class BusyError(ExporterError):
     """Somebody else is deciding about this gateway at this moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A decision and its number in the journal, by which it is explained."""
+
+    case: Case
+    number: int
+
+    @property
+    def decision(self) -> Decision:
+        """What was decided."""
+        return self.case.decision
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,7 +88,7 @@ class Responder:
         self._watched: dict[str, _Watch] = {}
         self._deciding: set[str] = set()
         self._tasks = asyncio.TaskGroup()
-        self.last: dict[str, Case] = {}
+        self.last: dict[str, Decided] = {}
         """The last decision about each gateway."""
 
     async def run(self) -> None:
@@ -148,11 +161,15 @@ class Responder:
         except (BusyError, TakenError) as exc:
             log.info("the alert about %s waits: %s", gateway, exc)
 
+    def alert_about(self, gateway: str) -> AlertState:
+        """Return whether an alert about ``gateway`` fires, as of the last time it was asked."""
+        return AlertState.FIRING if gateway in self._watched else AlertState.RESOLVED
+
     # Decisions
 
     async def ask(
         self, gateway: str, alert: AlertState, question: Question, *, by: str = ""
-    ) -> Case:
+    ) -> Decided:
         """Decide about ``gateway`` on fresh evidence, and have done what is decided.
 
         Returns once it is durable; what is begun goes on by itself. ``by``: the person who asks.
@@ -168,10 +185,9 @@ class Responder:
         try:
             evidence = await self._evidence(gateway, alert)
             case = decided(evidence, self._options(), now=self._clock.now(), question=question)
-            await self._settle(case, by)
+            return await self._settle(case, by)
         finally:
             self._deciding.discard(gateway)
-        return case
 
     async def _evidence(self, gateway: str, alert: AlertState) -> Evidence:
         gathered = await self._hands.gather(gateway, alert)
@@ -181,21 +197,23 @@ class Responder:
         known = {field.name: getattr(past, field.name) for field in fields(Past)}
         return replace(gathered, **{**known, "is_killed": killed})
 
-    async def _settle(self, case: Case, by: str) -> None:
+    async def _settle(self, case: Case, by: str) -> Decided:
         gateway = case.evidence.gateway
         before = self.last.get(gateway)
         if case.decision.outcome is Outcome.ROLLBACK:
             hold = timedelta(seconds=case.options.hold)
             intent = await self._records.intend(case, hold=hold, by=by)
+            number = intent.decision_number
             self.stats.intended(intent, hold)
             self._begin(intent)
-        elif before is None or _gist(before) != _gist(case):
-            await self._records.note_decision(case)
+        elif before is None or _gist(before.case) != _gist(case):
+            number = (await self._records.note_decision(case)).number
         else:
-            return
-        self.last[gateway] = case
+            return before
+        self.last[gateway] = made = Decided(case=case, number=number)
         self.stats.decided(case.decision)
-        log.warning("decision about %s: %s", gateway, case.decision.sentence)
+        log.warning("decision %d about %s: %s", number, gateway, case.decision.sentence)
+        return made
 
     # Actions
 

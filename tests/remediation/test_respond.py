@@ -154,9 +154,9 @@ async def test_after_an_action_the_gateway_is_held(stand: Stand) -> None:
     await stand.deliver(alert(1))
     await until(has_ended(stand, Ending.RECOVERED))
 
-    case = await stand.responder.ask("gw-1", AlertState.FIRING, Question())
+    decided_now = await stand.responder.ask("gw-1", AlertState.FIRING, Question())
 
-    assert Refusal.GATEWAY_HELD in case.decision.refusals
+    assert Refusal.GATEWAY_HELD in decided_now.decision.refusals
     assert len(stand.counted("hold_until_timestamp_seconds")) == 1
 
 
@@ -196,9 +196,9 @@ async def test_the_kill_switch_file_stops_everybody(stand: Stand, tmp_path: Path
     switch.touch()
     stand.options = Options(mode=Mode.ACT, kill_switch_file=switch)
 
-    case = await stand.responder.ask("gw-1", AlertState.NONE, BY_HAND)
+    decided_now = await stand.responder.ask("gw-1", AlertState.NONE, BY_HAND)
 
-    assert Refusal.KILL_SWITCH in case.decision.refusals
+    assert Refusal.KILL_SWITCH in decided_now.decision.refusals
     assert stand.api.sent == []
 
 
@@ -209,9 +209,9 @@ async def test_a_kill_switch_that_cannot_be_read_counts_as_on(
     not_a_folder.touch()
     stand.options = Options(mode=Mode.ACT, kill_switch_file=not_a_folder / "stop")
 
-    case = await stand.responder.ask("gw-1", AlertState.NONE, BY_HAND)
+    decided_now = await stand.responder.ask("gw-1", AlertState.NONE, BY_HAND)
 
-    assert Refusal.KILL_SWITCH in case.decision.refusals
+    assert Refusal.KILL_SWITCH in decided_now.decision.refusals
 
 
 async def test_one_gateway_after_the_other_and_no_more_than_the_budget(stand: Stand) -> None:
