@@ -146,3 +146,15 @@ def tally_of(standings: Iterable[Standing]) -> Tally:
         conditions={condition: conditions[condition] for condition in Condition},
         outstanding_since=min(outstanding, default=None),
     )
+
+
+def total_of(tallies: Iterable[Tally]) -> Tally:
+    """Return the counts of all ``tallies`` together."""
+    parts = tuple(tallies)
+    begins = [one.outstanding_since for one in parts if one.outstanding_since is not None]
+    return Tally(
+        states={state: sum(one.states[state] for one in parts) for state in SyncState},
+        undefined_count=sum(one.undefined_count for one in parts),
+        conditions={what: sum(one.conditions[what] for one in parts) for what in Condition},
+        outstanding_since=min(begins, default=None),
+    )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.labels import label_value
-from exporter.trust_store.compare import Tally
+from exporter.trust_store.compare import Tally, total_of
 from exporter.trust_store.merge import Ignored
 from exporter.trust_store.model import Condition, Standing, SyncState
 from exporter.trust_store.poll import FAILURES, PollStats
@@ -34,8 +34,20 @@ class TrustLines:
     def __init__(self, standings: Standings) -> None:
         self._standings = standings
         self._version: int | None = None
-        self._cells: dict[str, tuple[Standing, bytes, bytes]] = {}
+        self._cells: dict[str, tuple[bytes, bytes]] = {}
         self._families: Mapping[str, Lines] = {}
+
+    def update(self, names: Iterable[str]) -> None:
+        """Render what is told of these devices, whose standing is another."""
+        standings = self._standings.by_device
+        for name in names:
+            self._cells[name] = _device_cells(label_value(name), standings[name])
+
+    def forget_gone(self) -> None:
+        """Forget the devices that are gone; those that stay may be of other classes."""
+        self._version = None
+        for name in self._cells.keys() - self._standings.by_device.keys():
+            del self._cells[name]
 
     def lines_of(self, family: str) -> Lines:
         """Return the lines of one family; empty for one that tells of something else."""
@@ -44,24 +56,13 @@ class TrustLines:
             self._families = self._render()
         return self._families.get(family, [])
 
-    def forget(self) -> None:
-        """Render anew: the classes of the devices may be others."""
-        self._version = None
-
     def _render(self) -> Mapping[str, Lines]:
-        standings = self._standings.by_device
-        old = self._cells
-        self._cells = {
-            name: old[name]
-            if name in old and old[name][0] is standing
-            else (standing, *_device_cells(label_value(name), standing))
-            for name, standing in standings.items()
-        }
+        tallies = self._standings.tally_by_class()
         return {
-            SYNCED: [synced for _, synced, _ in self._cells.values() if synced],
-            REPORTED_AT: [at for _, _, at in self._cells.values() if at],
-            **_fleet_lines(self._standings.tally()),
-            **_class_lines(self._standings.tally_by_class()),
+            SYNCED: [synced for synced, _ in self._cells.values() if synced],
+            REPORTED_AT: [at for _, at in self._cells.values() if at],
+            **_fleet_lines(total_of(tallies.values())),
+            **_class_lines(tallies),
         }
 
 

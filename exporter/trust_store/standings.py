@@ -1,6 +1,6 @@
 """How each device stands, kept true to reports, wishes and time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -60,7 +60,7 @@ class Standings:
         certificates: Mapping[str, Certificate],
         options: Options,
     ) -> None:
-        """Go by these from the next comparison on, which is to be one of all devices."""
+        """Go by these from the next comparison on, which is one of all devices."""
         self._devices, self._certificates, self._options = devices, certificates, options
         self._compared_at = None
         for name in self._standings.keys() - devices.keys():
@@ -68,16 +68,18 @@ class Standings:
             self.version += 1
             self.anchors_version += self._anchors.pop(name, None) is not None
 
-    def compare(self, changed: Iterable[str], now: datetime) -> None:
-        """Compare the devices in ``changed``, or all where time has changed something."""
+    def due(self, changed: Iterable[str], now: datetime) -> Sequence[str]:
+        """Return the devices to be compared: those in ``changed``, or all when time demands it."""
         if self._is_anything_due(now):
             self._due_at, self._compared_all_at, changed = None, now, self._devices
             # The ends of certificates, and clocks that went back, leave nothing of the old ones
             self._differences = {}
         self._compared_at = now
-        for name in changed:
-            if name in self._devices:
-                self._compare(name, now)
+        return tuple(changed)
+
+    def compare(self, names: Iterable[str], now: datetime) -> Sequence[str]:
+        """Compare these devices; return those whose standing is another now."""
+        return [name for name in names if name in self._devices and self._compare(name, now)]
 
     def _is_anything_due(self, now: datetime) -> bool:
         if self._compared_at is None or self._compared_all_at is None or now < self._compared_at:
@@ -85,7 +87,7 @@ class Standings:
         is_due = self._due_at is not None and now >= self._due_at
         return is_due and now - self._compared_all_at >= _LATE
 
-    def _compare(self, name: str, now: datetime) -> None:
+    def _compare(self, name: str, now: datetime) -> bool:
         known, wanted = self._book.known(name), self._book.wanted(name)
         difference = None
         if known.report is not None:
@@ -100,10 +102,12 @@ class Standings:
             now=now,
         )
         self._note_due(new)
-        if new != old:
-            self._standings[name] = new
-            self.version += 1
-            self._note_anchors(name, new.current_anchors)
+        if new == old:
+            return False
+        self._standings[name] = new
+        self.version += 1
+        self._note_anchors(name, new.current_anchors)
+        return True
 
     def _difference(
         self, wanted: frozenset[str] | None, reported: frozenset[str], now: datetime
@@ -133,12 +137,6 @@ class Standings:
             del self._anchors[name]
         else:
             self._anchors[name] = anchors
-
-    # Counts
-
-    def tally(self) -> Tally:
-        """Return the counts over the whole fleet."""
-        return tally_of(self._standings.values())
 
     def tally_by_class(self) -> Mapping[str, Tally]:
         """Return the counts of each device class, also that of devices without one."""

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 
 from exporter.anchors import TrustStore
@@ -64,6 +65,7 @@ class TrustSync:
         self._inventory_version = 0
         self._taken_version: dict[str, int] = {}
         self._polled: Mapping[str, Polled] = {}
+        self._pollers: dict[str, Poller] = {}
         self._stats: dict[str, PollStats] = {}
         self._changed: set[str] = set()
         self._told = (0, 0)
@@ -103,7 +105,7 @@ class TrustSync:
         known = {anchor.fingerprint_sha256: anchor for anchor in anchors}
         self._certificates = {**self._book.certificates, **known}
         self._standings.use(devices, self._certificates, self._options)
-        self._lines.forget()
+        self._lines.forget_gone()
         self._keeper.wake()
         self.compare()
 
@@ -188,12 +190,26 @@ class TrustSync:
             await self._ask_apis(tasks)
 
     async def _tick(self) -> None:
-        self.compare()
+        names, now = self._due(), self._clock.now()
+        try:
+            while names:
+                part, names = names[:_SLICE], names[_SLICE:]
+                self._lines.update(self._standings.compare(part, now))
+                await self._clock.sleep(0)
+        finally:
+            self._changed.update(names)  # when whoever asked went away in the middle of it
+        self._tell()
 
     def compare(self) -> None:
-        """Bring all standings up to now; cheap when nothing has changed."""
+        """Bring all standings up to now, at once; cheap when nothing has changed."""
+        self._lines.update(self._standings.compare(self._due(), self._clock.now()))
+        self._tell()
+
+    def _due(self) -> Sequence[str]:
         changed, self._changed = self._changed, set()
-        self._standings.compare(changed, self._clock.now())
+        return self._standings.due(changed, self._clock.now())
+
+    def _tell(self) -> None:
         told = (self._standings.anchors_version, len(self._book.certificates))
         if told != self._told:
             self._told = told
@@ -205,6 +221,18 @@ class TrustSync:
 
         await self._clock.sleep(_PRUNE_S)  # at the start the inventory may not be complete
         await every(_PRUNE_S, tick, self._clock)
+
+    async def ask(self, api: str) -> bool:
+        """Ask an API now, beside its schedule; False: no good answer, or no such API.
+
+        For whoever needs to know what devices trust at this moment, and not a minute ago.
+        """
+        poller = self._pollers.get(api)
+        if poller is None:
+            return False
+        await poller.ask()
+        await self._tick()
+        return not self._stats[api].fault
 
     async def _ask_apis(self, tasks: asyncio.TaskGroup) -> None:
         """Keep one task for each API."""
@@ -218,12 +246,14 @@ class TrustSync:
                     await asyncio.wait([task])
                     del running[name]
                     self._taken_version.pop(name, None)
+                    del self._pollers[name]
             spread_s = _SPREAD_S * (len(self._polled) - 1)
             for name, polled in self._polled.items():
                 if name not in running:
                     poller = Poller(polled, self._stats[name], self._clock, self._take, at_once)
                     first_s = min(phase_of(name, polled.interval_s), spread_s)
                     running[name] = (polled, tasks.create_task(poller.run(first_s)))
+                    self._pollers[name] = poller
             await self._apis_changed.wait()
 
     async def _take(
@@ -231,13 +261,13 @@ class TrustSync:
     ) -> Counter[Ignored]:
         """Take a platform's answer; return what was ignored of it."""
         ignored: Counter[Ignored] = Counter()
-        version = self._inventory_version
+        version, now = self._inventory_version, self._clock.now()
         if status.is_unchanged and self._taken_version.get(api) == version:
             return ignored
         for position, entry in enumerate(status.devices):
             if position % _SLICE == _SLICE - 1:
                 await self._clock.sleep(0)
-            said = self._said(api, entry, offset_s)
+            said = self._said(api, entry, offset_s, now)
             if isinstance(said, Ignored):
                 ignored[said] += 1
             elif self._book.take(entry.device_id, said):
@@ -247,9 +277,11 @@ class TrustSync:
         self._keeper.wake()
         return ignored
 
-    def _said(self, api: str, entry: DeviceTrustStore, offset_s: float | None) -> Known | Ignored:
+    def _said(
+        self, api: str, entry: DeviceTrustStore, offset_s: float | None, now: datetime
+    ) -> Known | Ignored:
         if not self.is_device(entry.device_id):
             return Ignored.UNKNOWN_DEVICE
         if self.speaker_of(entry.device_id) != api:
             return Ignored.OTHER_API
-        return known_of(entry, offset_s=offset_s, now=self._clock.now())
+        return known_of(entry, offset_s=offset_s, now=now)

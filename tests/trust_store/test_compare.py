@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.gateway.messages import DeviceUpdateStatus
-from exporter.trust_store.compare import FUTURE, difference_of, fresh_until, standing_of, tally_of
+from exporter.trust_store.compare import (
+    FUTURE,
+    difference_of,
+    fresh_until,
+    standing_of,
+    tally_of,
+    total_of,
+)
 from exporter.trust_store.model import Condition, Known, Standing, SyncState, Wanted, Word
 from tests.fleet.stand import certificate
 from tests.trust_store.saying import (
@@ -174,6 +181,14 @@ def test_counts_leave_out_what_is_stale_and_what_is_undefined() -> None:
     assert tally.undefined_count == 1
     assert (tally.conditions[Condition.MISSING], tally.conditions[Condition.EXTRA]) == (1, 1)
     assert tally.outstanding_since == after(-50)
+
+
+def test_the_counts_of_parts_are_those_of_the_whole() -> None:
+    some = [stand(known(OLD, NEW)), stand(known(OLD), wanted(NEW, since_s=-5)), stand(Known())]
+    others = [stand(known(OLD), None), stand(known(OLD), wanted(NEW, since_s=-9))]
+
+    assert total_of([tally_of(some), tally_of(others)]) == tally_of([*some, *others])
+    assert total_of([]) == tally_of([])
 
 
 def test_a_stale_report_tells_no_anchors_and_still_its_age() -> None:

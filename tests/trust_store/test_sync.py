@@ -267,6 +267,19 @@ async def test_an_api_that_wants_to_be_left_alone_is() -> None:
         assert api.asked_count == 2
 
 
+async def test_an_api_can_be_asked_at_once_beside_its_schedule() -> None:
+    stand = Stand(GW, device("dev-01"))
+    api = FakeApi(answer=refusal())
+    stand.ask(api)
+
+    async with stand.running():
+        assert not await stand.trust.ask("site-a")
+        api.answer = status(entry("dev-01", [OLD_CA]))
+        assert await stand.trust.ask("site-a")
+        assert stand.counts() == {"synced": 1}
+        assert not await stand.trust.ask("site-b")
+
+
 async def test_a_reload_asks_others_and_lets_the_same_go_on() -> None:
     stand = Stand(GW, device("dev-01"))
     api, gone = FakeApi(), FakeApi(name="site-b")
@@ -481,6 +494,26 @@ async def test_a_large_answer_leaves_room_for_others() -> None:
     async with stand.running():
         await stand.clock.advance(1)
 
+        assert stand.counts() == {"synced": 1_200}
+
+
+async def test_whoever_asks_and_goes_away_leaves_nothing_uncompared() -> None:
+    many = devices(1_200)
+    stand = Stand(GW, *many)
+    api = FakeApi(answer=refusal())
+    stand.ask(api)
+
+    async with stand.running():
+        api.answer = status(*entries(many))
+        asking = asyncio.ensure_future(stand.trust.ask("site-a"))  # noqa: TID251 - its fate is the test
+        for _ in range(1_000):
+            if stand.trust.standings["dev-01"].known.report:
+                break
+            await asyncio.sleep(0)  # noqa: TID251 - until it is in the middle of comparing
+        asking.cancel()
+        await stand.clock.advance(1)
+
+        assert asking.cancelled()
         assert stand.counts() == {"synced": 1_200}
 
 
