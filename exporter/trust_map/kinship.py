@@ -18,6 +18,7 @@ class Kinship:
         self._certificates = certificates
         self._by_subject = Authorities(certificates.values())
         self._issuers: dict[str, tuple[str, ...]] = {}
+        self._keys: dict[str, bytes | None] = {}
 
     def issuers_of(self, certificate: Certificate) -> tuple[str, ...]:
         """Return the known certificates whose key signed ``certificate``.
@@ -50,16 +51,22 @@ class Kinship:
 
     def same_key(self, certificate: Certificate) -> tuple[str, ...]:
         """Return the other known certificates of the same CA: same subject, same key."""
-        key = _key_of(certificate)
+        key = self._key_of(certificate)
         return tuple(
             sorted(
                 one.fingerprint_sha256
                 for one in self._by_subject.named(certificate.subject)
                 if one.fingerprint_sha256 != certificate.fingerprint_sha256
                 and key is not None
-                and _key_of(one) == key
+                and self._key_of(one) == key
             )
         )
+
+    def _key_of(self, certificate: Certificate) -> bytes | None:
+        own = certificate.fingerprint_sha256
+        if own not in self._keys:
+            self._keys[own] = _key_in(certificate)
+        return self._keys[own]
 
     def kind_of(self, certificate: Certificate) -> Kind:
         """Return what kind of CA it is."""
@@ -79,7 +86,7 @@ def _is_root(certificate: Certificate) -> bool:
     return is_self_issued and not has_bad_signature(certificate, certificate)
 
 
-def _key_of(certificate: Certificate) -> bytes | None:
+def _key_in(certificate: Certificate) -> bytes | None:
     try:
         key = certificate.parsed().public_key()
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from exporter.clock import Clock
 from exporter.gateway import messages
 from exporter.gateway.adapters import ADAPTERS
 from exporter.gateway.api import Fence, ManagementApi
@@ -73,7 +74,7 @@ def options_of(url: str, **more: Any) -> Options:
     return Options.model_validate(data, strict=False)
 
 
-def api_of(url: str, clock: FakeClock | None = None, **more: Any) -> tuple[ManagementApi, Client]:
+def api_of(url: str, clock: Clock | None = None, **more: Any) -> tuple[ManagementApi, Client]:
     options = options_of(url, **more)
     client = Client(options, clock or EagerClock())
     return ADAPTERS[options.adapter](client), client

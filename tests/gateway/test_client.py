@@ -5,13 +5,17 @@ import gzip
 import json
 import logging
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from exporter.gateway.api import GatewayError, GatewayReason
+from exporter.gateway.failures import Attempt
+from exporter.gateway.failures import failure_of as failure_of_exception
 from tests.fake_gateway import (
     FakeGateway,
     Handler,
@@ -201,7 +205,7 @@ async def test_a_host_that_does_not_take_connections_is_given_up_in_time() -> No
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(deaf.getsockname())
-        api, _ = api_of(f"http://127.0.0.1:{deaf.getsockname()[1]}", change_timeout=0.4)
+        api, _ = api_of(f"http://127.0.0.1:{deaf.getsockname()[1]}", change_timeout=4)
 
         with pytest.raises(GatewayError) as caught:
             await ASKING[CHANGE](api)
@@ -425,3 +429,44 @@ async def test_the_base_url_may_have_a_path_and_end_in_a_slash(
     await api.certificates()
 
     assert len(gateway.asked(SAFE)) == 1
+
+
+async def test_an_error_of_megabytes_is_told_by_its_status(gateway: FakeGateway, url: str) -> None:
+    gateway.script(CHANGE, saying(b" " * 10_000_000, status=422))
+
+    error = await failure_of(url, CHANGE)
+
+    assert error.reason is R.REFUSED
+    assert len(str(error)) < 300
+
+
+async def test_a_token_lost_while_it_was_refused_leaves_the_refusal(
+    gateway: FakeGateway, url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("old")
+
+    async def losing(_request: web.Request) -> web.StreamResponse:
+        file.unlink()
+        return refused(401, "unauthorized", "The token ran out.")
+
+    gateway.script(SAFE, losing)
+
+    error = await failure_of(url, SAFE, token_file=file)
+
+    assert error.reason is R.UNAUTHORIZED
+    assert "The token ran out." in str(error)
+
+
+def test_a_tls_error_behind_another_is_found() -> None:
+    def attempt(*, is_tls: bool) -> Attempt:
+        return Attempt(call=CHANGE, is_change=True, is_tls=is_tls, limit_s=1)
+
+    alert = aiohttp.ClientOSError(1, "closed")
+    alert.__cause__ = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED]")
+
+    refused_so = failure_of_exception(alert, attempt(is_tls=True))
+    hung_up = failure_of_exception(aiohttp.ServerDisconnectedError(), attempt(is_tls=True))
+
+    assert (refused_so.reason, refused_so.is_outcome_unknown) == (R.TLS, True)
+    assert "a client certificate is wanted" in str(hung_up)

@@ -250,3 +250,101 @@ def test_the_page_fetches_nothing_and_forbids_it() -> None:
     )
     (policy,) = [a["content"] for tag, a in page.tags if a.get("http-equiv")]
     assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def test_what_carries_and_what_cannot_be_said_is_told_in_every_form() -> None:
+    hidden = names({"cam-1"})
+    one = Authority(
+        fingerprint="ab" * 32,
+        kind=Kind.BRIDGE,
+        subject="CN=bridge",
+        not_before=NOW,
+        not_after=NOW + timedelta(days=10),
+        trusted_by=(
+            Trust(device_class="undrawn", reported_count=1, inventory_count=0, device_count=1),
+        ),
+        carries=Carried(devices=hidden, client_certificates=hidden),
+        if_expired=Effect(
+            unknown_count=1,
+            gateways=names({"gw-1"}),
+            losses=(Loss(device_class="cam", unknown=hidden),),
+        ),
+    )
+    told = TrustMap(
+        at=NOW,
+        gateways=(
+            Gateway(
+                name="gw-1",
+                issuer="CN=nobody",
+                not_after=NOW,
+                leads_to=("cd" * 32,),
+                refused_count=1,
+            ),
+        ),
+        authorities=(one,),
+        left_out_count=3,
+    )
+
+    text, drawing, page = as_text(told), as_svg(told), as_html(told)
+
+    assert "    carries      1 listening device: cam-1\n" in text
+    assert "                 client certificates of 1 device: cam-1\n" in text
+    assert "                 cam 1 unknown: cam-1\n" in text
+    assert "  gw-1: serves (no subject) by CN=nobody" in text
+    assert "    leads to no CA that is known here\n" in text
+    assert text.endswith("  and 3 more on which nothing hangs\n")
+    assert "no device goes dark, 1 unknown" in drawing
+    assert "signs client certificates of 1" in drawing
+    assert "And 3 more CAs" in page
+
+
+def test_bars_tell_good_from_near_over_and_unknown() -> None:
+    def bars(told: TrustMap) -> list[str | None]:
+        root = drawn(told)
+        return [one.get("fill") for one in root.iter(f"{SVG}rect") if one.get("width") == "6"]
+
+    def ca(days: int) -> Authority:
+        return Authority(
+            fingerprint="ab" * 32,
+            kind=Kind.ROOT,
+            stores=("fw",),
+            not_before=NOW - timedelta(days=99),
+            not_after=NOW + timedelta(days=days),
+        )
+
+    def gateway(accepted: int, refused: int, unknown: int) -> Gateway:
+        return Gateway(
+            name="gw",
+            subject="CN=gw",
+            not_after=NOW,
+            leads_to=("ab",),
+            accepted_count=accepted,
+            refused_count=refused,
+            unknown_count=unknown,
+        )
+
+    green, orange, red, grey = (
+        bars(TrustMap(at=NOW, authorities=(one,)))[0]
+        for one in (
+            ca(90),
+            ca(29),
+            ca(-1),
+            Authority(fingerprint="cd" * 32, kind=Kind.HASH_ONLY, stores=("fw",)),
+        )
+    )
+    assert len({green, orange, red, grey}) == 4
+    said = {
+        (1, 0, 0): green,
+        (0, 0, 0): grey,
+        (1, 0, 1): grey,
+        (5, 1, 0): red,
+    }
+    for counts, colour in said.items():
+        assert bars(TrustMap(at=NOW, gateways=(gateway(*counts),))) == [colour]
+    assert bars(TrustMap(at=NOW, gateways=(Gateway(name="gw"),))) == [grey]
+
+
+def test_a_gateway_that_leads_nowhere_says_so_in_the_drawing() -> None:
+    lost = Gateway(name="gw", subject="CN=gw", issuer="CN=new CA", not_after=NOW, refused_count=18)
+
+    assert "leads to no CA known here" in as_svg(TrustMap(at=NOW, gateways=(lost,)))
