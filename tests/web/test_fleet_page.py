@@ -10,6 +10,7 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.handshake_log.counts import Tally
+from exporter.handshake_log.stats import SourceStats
 from exporter.observations import Observation, Reason, RejectedBy
 from exporter.web.live import CLIENTS, Live
 from exporter.web.service import Readiness
@@ -190,6 +191,20 @@ async def test_a_service_that_just_started_says_so() -> None:
     assert "Starting: 2 targets wait." in answer.page.text
 
 
+async def test_logs_that_cannot_be_read_are_told_and_are_no_good_news() -> None:
+    service = fleet()
+    service.logs._stats["gw.log"] = SourceStats(is_ok=False, fault="No such file or directory")
+    service.logs._stats["fine.log"] = SourceStats(is_ok=True)
+    service.logs.store_fault = "state.db is no database"
+
+    text = (await ask(service, "/fleet")).page.text
+
+    assert "The handshake log gw.log cannot be read: No such file or directory." in text
+    assert "The store cannot be used, so no handshake log is read: state.db is no" in text
+    assert "fine.log" not in text
+    assert "2 of 2 devices accept gw-1." not in text
+
+
 async def test_a_gateway_says_all_that_is_known_of_it() -> None:
     service = fleet()
     look(service, chain=(NEW_LEAF,), detail="a note")
@@ -315,6 +330,33 @@ async def test_the_service_ends_while_somebody_listens() -> None:
         answer.close()
 
     assert took_s < 5
+
+
+async def until_cut_off(host: str, port: int) -> None:
+    """Ask for events and never read one; return never, but by the error of a cut connection."""
+    _, writer = await asyncio.open_connection(host, port, limit=1)
+    try:
+        writer.write(b"GET /fleet/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        while True:
+            await SystemClock().sleep(0.05)
+            writer.write(b"\r\n")
+            await writer.drain()
+    finally:
+        writer.close()
+
+
+async def test_a_client_that_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.web.live._WRITE_S", 0.2)
+    monkeypatch.setattr("exporter.web.live._REFRESH_S", 0.0)
+    monkeypatch.setattr("exporter.web.live._LOOK_S", 0.0)
+    service = fleet()
+    # Long enough to fill the buffers of both sides with a few events
+    service.readiness = Readiness(is_ready=False, sentence="x" * 2_000_000)
+    async with serving(service) as (url, _), asyncio.timeout(30):
+        host, _, port = url.removeprefix("http://").rpartition(":")
+
+        with pytest.raises(ConnectionError):
+            await until_cut_off(host, int(port))
 
 
 def test_the_number_of_streams_is_bounded_well_below_that_of_connections() -> None:

@@ -1,0 +1,321 @@
+"""The fleet's pages in real Chromium: live, accessible, quiet on the console, safe, narrow."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser import NARROW, Watched, browsing, chromium, served, violations
+from tests.daemons import Daemon
+from tests.web.test_fleet_page import HOSTILE, NEW_LEAF, fleet, look, refuse
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with browsing(browser) as context:
+        yield context
+
+
+@pytest.fixture
+def watched(context: BrowserContext) -> Watched:
+    return Watched(context)
+
+
+def demo(folder: Path, *arguments: str) -> Daemon:
+    command = [sys.executable, "-m", "exporter", "demo", "--json", "--port", "0", *arguments]
+    return Daemon(command, directory=folder)
+
+
+def url_of(running: Daemon) -> str:
+    running.wait_for_line('"exporter"', within_s=120)
+    line = next(line for line in running.text().splitlines() if line.startswith("{"))
+    return str(json.loads(line)["exporter"])
+
+
+def sentence(page: Page) -> str:
+    return page.locator("#sentence").inner_text()
+
+
+def test_a_healthy_fleet_is_calm_and_accessible(tmp_path: Path, watched: Watched) -> None:
+    page = watched.page
+    with demo(tmp_path / "demo") as running:
+        page.goto(f"{url_of(running)}/fleet")
+        expect(page.locator("#sentence")).to_have_text("18 of 18 devices accept gw-1.")
+        expect(page.locator("#link")).to_have_text("Live.")
+        expect(page.locator(".cells a.good")).to_have_count(18)
+        expect(page.locator("#problems")).to_be_hidden()
+        found = {}
+        for path in ("fleet", "targets/gw-1", "targets/dev-03", "targets/dev-01", ""):
+            page.goto(f"{url_of(running)}/{path}")
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+                found[path, scheme] = violations(page)
+        own = [url for url in watched.asked if url.startswith(url_of(running))]
+
+    assert [one for one in found.items() if one[1]] == []
+    assert watched.faults == []
+    assert own == watched.asked
+
+
+def test_the_outage_is_told_on_top_and_down_to_each_certificate(
+    tmp_path: Path, watched: Watched
+) -> None:
+    page = watched.page
+    with demo(tmp_path / "demo", "--break", "unknown-ca") as running:
+        page.goto(f"{url_of(running)}/fleet")
+        expect(page.locator("#sentence")).to_have_text(
+            re.compile(r"18 of 18 devices refuse gw-1 since \d\d:\d\d: unknown_ca\.")
+        )
+        expect(page.locator(".cells a.refuses")).to_have_count(18)
+        expect(page.locator("#problems")).to_contain_text("roll back")
+        expect(page).to_have_title(re.compile("refuse gw-1"))
+        outage = {}
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+            outage["fleet", scheme] = violations(page)
+        page.get_by_role("link", name="dev-07 refuses").click()
+        expect(page.locator("h1")).to_contain_text("dev-07 refuses gw-1")
+        page.get_by_role("link", name="gw-1", exact=True).first.click()
+        expect(page.locator("h1")).to_contain_text("gw-1 is not verified: unknown_ca")
+        expect(page.locator(".tree .tree, .tree ul")).to_have_count(1)  # the leaf hangs below
+        expect(page.locator("#target")).to_contain_text("CN=Gateway CA A1")  # served before
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+            outage["gw-1", scheme] = violations(page)
+
+    assert [one for one in outage.items() if one[1]] == []
+    assert watched.faults == []
+
+
+def test_the_page_follows_while_the_fleet_breaks_and_comes_back(watched: Watched) -> None:
+    page, service = watched.page, fleet()
+    with served(service) as running:
+        page.goto(f"{running.url}/fleet")
+        expect(page.locator("#sentence")).to_have_text("2 of 2 devices accept gw-1.")
+        page.locator("input[name=q]").fill("being typed")
+
+        running.do(lambda: look(service, chain=(NEW_LEAF,)))
+        running.do(lambda: refuse(service, "dev-01", "dev-02"))
+        expect(page.locator("#sentence")).to_contain_text("2 of 2 devices refuse gw-1")
+        expect(page.locator("#state")).to_have_class("state bad")
+        expect(page.locator("#problems")).to_be_visible()
+        expect(page.locator("#icon")).to_have_attribute("href", "icon-bad.svg")
+
+        running.do(lambda: look(service))
+        running.do(service.logs.shown._tallies.clear)
+        expect(page.locator("#sentence")).to_have_text("2 of 2 devices accept gw-1.")
+        expect(page.locator("#problems")).to_be_hidden()
+        expect(page.locator("input[name=q]")).to_have_value("being typed")
+
+    assert watched.faults == []
+
+
+def test_focus_stays_where_it_is_when_the_page_follows(watched: Watched) -> None:
+    page, service = watched.page, fleet()
+    with served(service) as running:
+        page.goto(f"{running.url}/fleet")
+        page.get_by_role("link", name="dev-02").focus()
+        running.do(lambda: refuse(service, "dev-01", "dev-02"))
+        expect(page.locator("#sentence")).to_contain_text("refuse gw-1")
+        focused = page.evaluate("document.activeElement.getAttribute('href')")
+
+    assert focused == "targets/dev-02"
+
+
+def test_a_page_that_gets_no_answer_says_so(context: BrowserContext) -> None:
+    page = context.new_page()  # its console may tell that the server is gone
+    page.clock.install()
+    with served(fleet()) as running:
+        page.goto(f"{running.url}/fleet")
+        expect(page.locator("#link")).to_have_text("Live.")
+    page.clock.run_for(60_000)
+
+    expect(page.locator("#link")).to_contain_text("No answer for")
+    expect(page.locator("body")).to_have_class("stale-page")
+    page.close()
+
+
+def test_without_a_place_in_the_stream_a_page_asks_now_and_then(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.web.live.Live.__init__.__kwdefaults__", {"clients": 0})
+    page, service = watched.page, fleet()
+    page.clock.install()
+    with served(service) as running:
+        page.goto(f"{running.url}/fleet")
+        running.do(lambda: refuse(service, "dev-01", "dev-02"))
+        for _ in range(100):
+            page.clock.run_for(5_000)
+            if "refuse gw-1" in sentence(page):
+                break
+
+        expect(page.locator("#sentence")).to_contain_text("2 of 2 devices refuse gw-1")
+
+
+def test_everything_is_there_without_a_script(browser: Browser) -> None:
+    service = fleet(*(f"dev-{number:04}" for number in range(700)))
+    refuse(service, "dev-0007")
+    with served(service) as running, browsing(browser, java_script_enabled=False) as context:
+        watched = Watched(context)
+        page = watched.page
+        page.goto(f"{running.url}/fleet")
+        expect(page.locator("#sentence")).to_contain_text("1 of 700 devices refuse gw-1")
+        expect(page.locator("svg.timeline circle").first).to_be_visible()
+        page.get_by_role("link", name="Next page").click()
+        expect(page.locator(".cells a")).to_have_count(200)
+        page.locator("select[name=state]").select_option("refuses")
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator(".cells a")).to_have_count(1)
+        page.get_by_role("link", name="As a list").click()
+        expect(page.locator("tbody tr")).to_have_count(1)
+        page.get_by_role("link", name="dev-0007").first.click()
+        expect(page.locator("h1")).to_contain_text("dev-0007 refuses gw-1")
+
+    assert watched.faults == []
+
+
+def test_ten_thousand_devices_do_not_choke_it(watched: Watched) -> None:
+    names = [f"dev-{number:05}" for number in range(10_000)]
+    service = fleet(*names)
+    refuse(service, *names[::3])
+    page = watched.page
+    with served(service) as running:
+        page.goto(f"{running.url}/fleet")
+        expect(page.locator("#sentence")).to_contain_text("3,334 of 10,000 devices refuse gw-1")
+        expect(page.locator(".cells a")).to_have_count(500)
+        elements = page.evaluate("document.querySelectorAll('*').length")
+        page.get_by_role("link", name="Next page").click()
+        expect(page.locator("#devices .pages").first).to_contain_text("501 to 1,000 of 10,000")
+        page.get_by_placeholder("name, class").fill("dev-09999")
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_role("link", name="dev-09999 refuses")).to_be_visible()
+        found = violations(page)
+
+    assert elements < 4_000
+    assert found == []
+    assert watched.faults == []
+
+
+def test_a_narrow_screen_scrolls_in_one_direction_only(browser: Browser) -> None:
+    service = fleet("a" * 200, *HOSTILE[:1], *(f"dev-{number:02}" for number in range(18)))
+    refuse(service, "dev-01", "a" * 200)
+    found = {}
+    with served(service) as running, browsing(browser, viewport=NARROW) as context:
+        page = Watched(context).page
+        for path in ("fleet", "fleet?view=list", "targets/gw-1", f"targets/{'a' * 200}", ""):
+            page.goto(f"{running.url}/{path}")
+            width = page.evaluate("document.documentElement.scrollWidth")
+            found[path[:40]] = (width, violations(page))
+
+    assert found == {path: (NARROW["width"], []) for path in found}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_shown_as_the_text_it_is(watched: Watched, name: str) -> None:
+    page, service = watched.page, fleet(name)
+    refuse(service, name)
+    with served(service) as running:
+        page.goto(f"{running.url}/fleet")
+        expect(page.locator("#devices a.refuses")).to_contain_text(name)
+        found = violations(page)
+        page.goto(f"{running.url}/fleet?view=list")
+        found += violations(page)
+        page.locator("#devices tbody a").click()
+        expect(page.locator("h1")).to_contain_text(name)
+        expect(page.locator("#target")).to_contain_text(name)
+        found += violations(page)
+
+    assert watched.faults == []
+    assert found == []
+
+
+def test_the_policy_lets_nothing_inline_run(context: BrowserContext) -> None:
+    page = context.new_page()
+    with served(fleet()) as running:
+        page.goto(f"{running.url}/fleet")
+        page.evaluate(
+            """() => {
+              window.refused = [];
+              addEventListener('securitypolicyviolation', e => window.refused.push(
+                e.effectiveDirective));
+              const script = document.createElement('script');
+              script.textContent = 'window.ran = true';
+              document.body.append(script);
+              const image = new Image();
+              image.src = 'http://192.0.2.1/x.png';
+              document.body.append(image);
+              document.body.setAttribute('style', 'color: red');
+            }"""
+        )
+        page.wait_for_function("window.refused.length >= 3")
+        refused, ran = page.evaluate("[window.refused, window.ran === true]")
+    page.close()
+
+    assert set(refused) == {"script-src-elem", "img-src", "style-src-attr"}
+    assert ran is False
+
+
+def test_the_keyboard_reaches_everything_and_can_skip(watched: Watched) -> None:
+    page = watched.page
+    with served(fleet()) as running:
+        page.goto(f"{running.url}/fleet")
+        page.keyboard.press("Tab")
+        first = page.evaluate("document.activeElement.textContent")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        inside = page.evaluate("document.activeElement.closest('main') !== null")
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+
+    assert first == "Skip to the content"
+    assert inside
+    assert outline != "none"
+
+
+def test_a_reader_hears_a_state_in_words_for_every_shape(watched: Watched) -> None:
+    names = [f"dev-{number:03}" for number in range(200)]
+    service = fleet(*names)
+    refuse(service, names[0])
+    with served(service) as running:
+        watched.page.goto(f"{running.url}/fleet")
+        cells = watched.page.locator(".cells a").all_inner_texts()
+
+    assert cells[0].split() == ["dev-000", "refuses", "unknown_ca"]
+    assert cells[1].split() == ["dev-001", "accepts"]
+    assert len(cells) == 200
+
+
+def test_a_hidden_page_holds_no_stream(watched: Watched) -> None:
+    page, service = watched.page, fleet()
+    with served(service) as running:
+        page.goto(f"{running.url}/fleet")
+        page.wait_for_function("document.querySelector('#link').textContent === 'Live.'")
+        page.evaluate(
+            """() => {
+              Object.defineProperty(document, 'hidden', {value: true, configurable: true});
+              document.dispatchEvent(new Event('visibilitychange'));
+            }"""
+        )
+        running.do(lambda: refuse(service, "dev-01"))
+        page.evaluate(
+            """() => {
+              Object.defineProperty(document, 'hidden', {value: false, configurable: true});
+              document.dispatchEvent(new Event('visibilitychange'));
+            }"""
+        )
+        expect(page.locator("#sentence")).to_contain_text("1 of 2 devices refuse gw-1")
+
+    assert watched.faults == []
