@@ -1,14 +1,14 @@
 """The fleet on one board: each gateway with its devices, each with its standing; pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from exporter.fleet import FleetSnapshot, TargetState
 from exporter.fleet_page.history import History
-from exporter.fleet_page.standing import Cell, Standing, Surroundings, cell_of
+from exporter.fleet_page.standing import Cell, Standing, Surroundings, cell_of, silent_from
 from exporter.handshake_log.counts import Key, Tally
 from exporter.observations import Reason
 from exporter.report import outcome_of
@@ -86,11 +86,83 @@ class Board:
         return tuple(row for row in self.rows if row.state is not None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """A cell with all that it came from; while that is the same, so is the cell."""
+
+    state: TargetState
+    tally: Tally | None
+    around: Surroundings
+    until: datetime | None
+    cell: Cell
+
+
+@dataclass(slots=True)
+class Cells:
+    """The cells of the board before. Of a large fleet nearly all stay what they were."""
+
+    _by_gateway: dict[str | None, dict[str, _Judged]] = field(default_factory=dict)
+    _around: dict[str | None, Surroundings] = field(default_factory=dict)
+
+    def surroundings(self, gateway: str | None, fresh: Surroundings) -> Surroundings:
+        """Return ``fresh``; the same object as before while it says the same."""
+        if self._around.get(gateway) != fresh:
+            self._around[gateway] = fresh
+        return self._around[gateway]
+
+    def cell(
+        self,
+        gateway: str | None,
+        state: TargetState,
+        tally: Tally | None,
+        around: Surroundings,
+        now: datetime,
+    ) -> Cell:
+        """Return how a device stands at ``gateway``; the same object while nothing changes."""
+        known = self._by_gateway.setdefault(gateway, {})
+        before = known.get(state.target.name)
+        if (
+            before is not None
+            and before.state is state
+            and before.tally is tally
+            and before.around is around
+            and (before.until is None or now <= before.until)
+        ):
+            return before.cell
+        cell = cell_of(gateway, state, tally, around, now)
+        is_good = cell.standing is Standing.GOOD
+        known[state.target.name] = _Judged(
+            state=state,
+            tally=tally,
+            around=around,
+            until=silent_from(state, tally, around) if is_good else None,
+            cell=before.cell if before and before.cell == cell else cell,
+        )
+        return known[state.target.name].cell
+
+    def keep(self, rows: Iterable["Row"]) -> None:
+        """Forget what is on none of ``rows``."""
+        counts = {row.name: len(row.cells) for row in rows}
+        for gateway in self._by_gateway.keys() - counts.keys():
+            del self._by_gateway[gateway], self._around[gateway]
+        for row in rows:
+            known = self._by_gateway.get(row.name, {})
+            if len(known) > counts[row.name]:
+                shown = {cell.device for cell in row.cells}
+                for device in known.keys() - shown:
+                    del known[device]
+
+
 def board_of(
-    snapshot: FleetSnapshot, tallies: Mapping[Key, Tally], history: History, now: datetime
+    snapshot: FleetSnapshot,
+    tallies: Mapping[Key, Tally],
+    history: History,
+    now: datetime,
+    known: Cells | None = None,
 ) -> Board:
-    """Return the board as of ``now``."""
-    by_device = _by_device(tallies)
+    """Return the board as of ``now``; ``known`` spares judging anew what has not changed."""
+    known = known or Cells()
+    elsewhere = _elsewhere(snapshot, tallies)
     tells = {
         gateway
         for (gateway, _), tally in tallies.items()
@@ -103,42 +175,53 @@ def board_of(
     for name, state in snapshot.targets.items():
         if state.target.role is not Role.DEVICE:
             continue
-        for gateway, tally in _places(state, by_device.get(name, {})):
+        for gateway, tally in _places(state, tallies, elsewhere.get(name, ())):
             if gateway not in around:
-                around[gateway] = _surroundings(gateway, snapshot, history, tells, now)
-            cell = cell_of(gateway, state, tally, around[gateway])
+                fresh = _surroundings(gateway, snapshot, history, tells)
+                around[gateway] = known.surroundings(gateway, fresh)
+            cell = known.cell(gateway, state, tally, around[gateway], now)
             cells.setdefault(gateway, []).append(cell)
     rows = tuple(
         _row(gateway, snapshot.targets.get(gateway or ""), found, history)
         for gateway, found in sorted(cells.items(), key=lambda item: item[0] is None)
     )
+    known.keep(rows)
     total: Counter[Standing] = Counter()
     for row in rows:
         total.update(row.counts)
     return Board(at=now, rows=rows, counts=total)
 
 
-def _by_device(tallies: Mapping[Key, Tally]) -> Mapping[str, dict[str, Tally]]:
-    found: dict[str, dict[str, Tally]] = {}
+_Place = tuple[str | None, Tally | None]
+
+
+def _elsewhere(
+    snapshot: FleetSnapshot, tallies: Mapping[Key, Tally]
+) -> Mapping[str, list[_Place]]:
+    """Return what logs tell of devices at other gateways than their own."""
+    found: dict[str, list[_Place]] = {}
     for (gateway, device), tally in tallies.items():
-        if device:
-            found.setdefault(device, {})[gateway] = tally
+        state = snapshot.targets.get(device)
+        if state is not None and state.target.gateway != gateway:
+            found.setdefault(device, []).append((gateway or None, tally))
     return found
 
 
 def _places(
-    state: TargetState, tallies: Mapping[str, Tally]
-) -> Iterable[tuple[str | None, Tally | None]]:
+    state: TargetState, tallies: Mapping[Key, Tally], elsewhere: Sequence[_Place]
+) -> Iterable[_Place]:
     """Return the gateways at which the device is to be shown.
 
     Its own; others only while it fails there, since it may have left them long ago.
     """
     own = state.target.gateway
-    if own is not None or not tallies:
-        yield own, tallies.get(own or "")
-    for gateway, tally in tallies.items():
-        if gateway != own and (own is None or tally.failing is not None):
-            yield gateway or None, tally
+    if own is not None:
+        yield own, tallies.get((own, state.target.name))
+    elif not elsewhere:
+        yield None, None
+    for gateway, tally in elsewhere:
+        if own is None or (tally is not None and tally.failing is not None):
+            yield gateway, tally
 
 
 def _surroundings(
@@ -146,13 +229,11 @@ def _surroundings(
     snapshot: FleetSnapshot,
     history: History,
     tells: set[str],
-    now: datetime,
 ) -> Surroundings:
     state = snapshot.targets.get(gateway or "")
     if gateway is None or state is None or not state.is_chain_current:
-        return Surroundings(now=now, tells_success=gateway in tells)
+        return Surroundings(tells_success=gateway in tells)
     return Surroundings(
-        now=now,
         served_since=history.served_since(gateway),
         changed_at=history.changed_at(gateway),
         tells_success=gateway in tells,

@@ -1,10 +1,12 @@
 """Geometry of what is drawn on the server: sparklines and the expiry timeline; pure."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 
 from exporter.fleet import FleetSnapshot
 from exporter.fleet_page.history import SAMPLES, Sample, rates_of
@@ -82,7 +84,7 @@ class Lane(StrEnum):
     CLIENTS = "client certificates"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class End:
     """One certificate's end.
 
@@ -150,6 +152,7 @@ _MERGED = 9.0  # px
 # Days to parts of the width: what is near has the most room
 _SCALE = ((-30.0, 0.0), (0.0, 0.1), (7.0, 0.24), (14.0, 0.34), (30.0, 0.48), (90.0, 0.66),
           (365.0, 0.83), (3650.0, 1.0))  # fmt: skip
+_DAYS = [days for days, _ in _SCALE]
 _TICKS = {0.0: "now", 7.0: "7 d", 14.0: "14 d", 30.0: "30 d", 90.0: "90 d", 365.0: "1 y",
           3650.0: "10 y"}  # fmt: skip
 
@@ -159,13 +162,14 @@ def ends_of(snapshot: FleetSnapshot, clients: Mapping[str, datetime]) -> tuple[E
 
     ``clients`` has the end of each device's own certificate, as gateways' logs tell it.
     """
-    found: dict[tuple[Lane, str], End] = {}
+    found: dict[Lane, dict[str, End]] = {lane: {} for lane in Lane}
 
     def add(lane: Lane, key: str, at: datetime, subject: str, holder: str) -> None:
-        before = found.get((lane, key))
-        count = before.holder_count + 1 if before else 1
-        first = before.holder if before else holder
-        found[lane, key] = End(lane=lane, at=at, subject=subject, holder=first, holder_count=count)
+        known = found[lane].get(key)
+        if known is None:
+            found[lane][key] = End(lane=lane, at=at, subject=subject, holder=holder)
+        else:
+            known.holder_count += 1
 
     for name, state in snapshot.targets.items():
         is_gateway = state.target.role is Role.GATEWAY
@@ -179,20 +183,24 @@ def ends_of(snapshot: FleetSnapshot, clients: Mapping[str, datetime]) -> tuple[E
             add(Lane.ANCHORS, one.fingerprint_sha256, one.not_after, text, store.name)
     for device, at in clients.items():
         add(Lane.CLIENTS, device, at, device, device)
-    return tuple(sorted(found.values(), key=lambda end: end.at))
+    every = (end for of_lane in found.values() for end in of_lane.values())
+    return tuple(sorted(every, key=attrgetter("at")))
 
 
 def timeline_of(ends: Iterable[End], now: datetime) -> Timeline:
     """Return the drawing of ``ends``, which are in order."""
     kept = list(ends)
-    used = [lane for lane in Lane if any(end.lane is lane for end in kept)]
+    by_lane: dict[Lane, list[End]] = {}
+    for end in kept:
+        by_lane.setdefault(end.lane, []).append(end)
+    used = [lane for lane in Lane if lane in by_lane]
     lanes = tuple(
         (lane.value, _TOP + _LANE * number + _LANE // 2) for number, lane in enumerate(used)
     )
     marks = [
         mark
         for (_, y), lane in zip(lanes, used, strict=True)
-        for mark in _marks([end for end in kept if end.lane is lane], lane, y, now)
+        for mark in _marks(by_lane[lane], lane, y, now)
     ]
     return Timeline(
         width=WIDTH,
@@ -206,23 +214,27 @@ def timeline_of(ends: Iterable[End], now: datetime) -> Timeline:
 
 def _nearest(ends: Iterable[End]) -> tuple[End, ...]:
     """Return the first to end; what ends on one day in one lane is one line."""
-    days: dict[tuple[Lane, date], End] = {}
+    days: dict[tuple[Lane, date], list[End]] = {}
     for end in ends:
         day = (end.lane, end.at.date())
-        if day in days:
-            count = days[day].holder_count + end.holder_count
-            days[day] = replace(days[day], holder_count=count)
-        else:
-            days[day] = end
-    return tuple(days.values())[:_NEAREST]
+        if day not in days and len(days) == _NEAREST:
+            continue  # later ones may still be of a day that is there, in the same lane
+        days.setdefault(day, []).append(end)
+    return tuple(
+        replace(group[0], holder_count=sum(end.holder_count for end in group))
+        for group in days.values()
+    )
 
 
 def _marks(ends: Sequence[End], lane: Lane, y: int, now: datetime) -> Iterable[Mark]:
     """Return the marks of one lane; what would cover each other becomes one."""
     groups: list[list[End]] = []
+    left = -_MERGED
     for end in ends:
-        if not groups or _x_of(end.at, now) - _x_of(groups[-1][0].at, now) > _MERGED:
+        x = _x_of(end.at, now)
+        if not groups or x - left > _MERGED:
             groups.append([])
+            left = x
         groups[-1].append(end)
     return [_mark(group, lane, y, now) for group in groups]
 
@@ -255,11 +267,8 @@ def _x_of(end: datetime, now: datetime) -> float:
 
 
 def _x_of_days(days: float) -> float:
-    days = min(max(days, _SCALE[0][0]), _SCALE[-1][0])
-    upper = next(number for number, (known, _) in enumerate(_SCALE) if days <= known)
-    if upper == 0:
-        part = 0.0
-    else:
-        (low, low_part), (high, high_part) = _SCALE[upper - 1], _SCALE[upper]
-        part = low_part + (high_part - low_part) * (days - low) / (high - low)
+    days = min(max(days, _DAYS[0]), _DAYS[-1])
+    upper = max(1, bisect_left(_DAYS, days))
+    (low, low_part), (high, high_part) = _SCALE[upper - 1], _SCALE[upper]
+    part = low_part + (high_part - low_part) * (days - low) / (high - low)
     return round(_LEFT + part * (WIDTH - _LEFT - 20), 1)

@@ -112,7 +112,6 @@ class Surroundings:
         tells_success: A log tells of its successful handshakes: silence means something.
     """
 
-    now: datetime
     served_since: datetime | None = None
     changed_at: datetime | None = None
     tells_success: bool = False
@@ -130,16 +129,23 @@ _Found = tuple[Standing, str, datetime | None]
 
 
 def cell_of(
-    gateway: str | None, state: TargetState, tally: Tally | None, around: Surroundings
+    gateway: str | None,
+    state: TargetState,
+    tally: Tally | None,
+    around: Surroundings,
+    now: datetime,
 ) -> Cell:
-    """Return how the device ``state`` stands to ``gateway``, of whose log ``tally`` is."""
+    """Return how the device ``state`` stands to ``gateway``, of whose log ``tally`` is.
+
+    With time alone a cell becomes silent and nothing else: see ``silent_from``.
+    """
     predicts = state.acceptance is not None and state.acceptance.gateway == gateway
     standing, reason, since = (
         _by_handshake(state, tally, around, predicts=predicts)
         or (_by_prediction(state, around) if predicts else None)
         or _by_own_endpoint(state)
         or _by_what_is_missing(gateway, state, tally, around, predicts=predicts)
-        or _by_silence(state, tally, around)
+        or _by_silence(state, tally, around, now)
         or (Standing.GOOD, "", None)
     )
     return Cell(
@@ -226,11 +232,19 @@ def _why_not_predicted(tally: Tally | None, around: Surroundings) -> Missing | N
     return Missing.TRUST_UNKNOWN
 
 
-def _by_silence(state: TargetState, tally: Tally | None, around: Surroundings) -> _Found | None:
+def silent_from(state: TargetState, tally: Tally | None, around: Surroundings) -> datetime | None:
+    """Return after which moment the device is silent unless it is heard of; None: never."""
     interval_s = state.target.contact_interval_s
     contact_s = tally.contact_s if tally else None
     if not around.tells_success or not interval_s or contact_s is None:
         return None
-    if around.now.timestamp() - contact_s <= interval_s + max(interval_s, _GRACE_S):
+    return moment_of(contact_s + interval_s + max(interval_s, _GRACE_S))
+
+
+def _by_silence(
+    state: TargetState, tally: Tally | None, around: Surroundings, now: datetime
+) -> _Found | None:
+    end = silent_from(state, tally, around)
+    if end is None or now <= end or tally is None or tally.contact_s is None:
         return None
-    return Standing.SILENT, "", moment_of(contact_s)
+    return Standing.SILENT, "", moment_of(tally.contact_s)

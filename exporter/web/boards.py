@@ -7,7 +7,7 @@ from datetime import datetime
 
 from exporter.clock import Clock
 from exporter.fleet import FleetSnapshot
-from exporter.fleet_page.board import Board, board_of
+from exporter.fleet_page.board import Board, Cells, board_of
 from exporter.fleet_page.history import History
 from exporter.fleet_page.sentence import Circumstances, StateSentence, sentence_of
 from exporter.handshake_log.counts import Key, Tally
@@ -40,6 +40,7 @@ class Boards:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._making = asyncio.Lock()
+        self._cells = Cells()
         self._last: Shown | None = None
         self._good_until_s = 0.0
 
@@ -61,6 +62,7 @@ class Boards:
             service.history,
             circumstances_of(service),
             self._clock.now(),
+            self._cells,
         )
 
 
@@ -87,9 +89,10 @@ def shown(
     history: History,
     around: Circumstances,
     now: datetime,
+    cells: Cells | None = None,
 ) -> Shown:
     """Return all that a page shows as of ``now``."""
-    board = board_of(snapshot, tallies, history, now)
+    board = board_of(snapshot, tallies, history, now, cells)
     sentence = sentence_of(board, around)
     return Shown(
         snapshot=snapshot,
@@ -101,13 +104,10 @@ def shown(
 
 
 def _fingerprint(board: Board, sentence: StateSentence) -> int:
-    rows = tuple(
-        (
-            row.name,
-            row.standing,
-            row.state.chain if row.state else None,
-            tuple((cell.device, cell.standing, cell.reason) for cell in row.cells),
-        )
-        for row in board.rows
-    )
-    return hash((rows, sentence))
+    told = hash(sentence)
+    for row in board.rows:
+        leaf = row.state.chain[0].fingerprint_sha256 if row.state and row.state.chain else ""
+        told = hash((told, row.name, row.standing, leaf))
+        for cell in row.cells:
+            told = hash((told, cell.device, cell.standing, cell.reason))
+    return told

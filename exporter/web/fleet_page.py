@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -14,6 +14,7 @@ from exporter.fleet_page.drawing import (
     BARS,
     SPARK_HEIGHT,
     Sparkline,
+    Timeline,
     ends_of,
     level_of,
     sparkline_of,
@@ -30,54 +31,98 @@ from exporter.fleet_page.standing import (
 )
 from exporter.web.boards import Boards, Shown
 from exporter.web.html import page, rendered
-from exporter.web.service import SERVICE
+from exporter.web.service import SERVICE, Service
 
 # With more cells on a page each is a shape without its name
 _NAMED_CELLS = 120
 _OPTIONS = 200
 _PROBLEMS = 50
+# The ends of ten thousand certificates do not move by the second
+_BESIDE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What of a page is the same whatever is asked, and changes seldom.
+
+    Attributes:
+        key: What the gateways serve; when it is another, this is out of date.
+    """
+
+    key: tuple[object, ...]
+    timeline: Timeline
+    choices: Mapping[str, list[str]]
 
 
 class FleetPage:
-    """The page."""
+    """The page. All who ask the same within a second get the same, and one is made at a time."""
 
     def __init__(self, boards: Boards, clock: Clock) -> None:
         self._boards = boards
         self._clock = clock
+        self._making = asyncio.Lock()
+        self._shown: Shown | None = None
+        self._pages: dict[Asked, str] = {}
+        self._beside: Beside | None = None
+        self._beside_until_s = 0.0
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer with the page: ``?q=&state=&gateway=&class=&group=&view=&page=&limit=``."""
-        service = request.app[SERVICE]
         try:
             asked = asked_in(request.query)
         except ValueError as exc:
             text = rendered("message.html", title="This cannot be shown", text=str(exc), root="")
             return page(request, text, status=400)
-        shown = await self._boards.current(service)
-        clients = dict(service.logs.shown.certificates)
-        # A page of a large fleet takes longer than the event loop may be held
-        text = await asyncio.to_thread(
-            fleet_html, shown, asked, clients, service.history, self._clock.now()
-        )
+        async with self._making:
+            text = await self._page(request.app[SERVICE], asked)
         return page(request, text)
 
+    async def _page(self, service: Service, asked: Asked) -> str:
+        shown = await self._boards.current(service)
+        if shown is not self._shown:
+            self._shown, self._pages = shown, {}
+        if asked not in self._pages:
+            beside = await self._current_beside(service, shown)
+            # A page of a large fleet takes longer than the event loop may be held
+            self._pages[asked] = await asyncio.to_thread(
+                fleet_html, shown, asked, beside, service.history
+            )
+        return self._pages[asked]
 
-def fleet_html(
-    shown: Shown,
-    asked: Asked,
-    clients: Mapping[str, float],
-    history: History,
-    now: datetime,
-) -> str:
-    """Return the page."""
-    found = page_of(shown.board, shown.snapshot, asked)
+    async def _current_beside(self, service: Service, shown: Shown) -> Beside:
+        now_s = self._clock.monotonic()
+        is_old = now_s >= self._beside_until_s
+        if self._beside is None or is_old or self._beside.key != served_by(shown):
+            clients = dict(service.logs.shown.certificates)
+            self._beside = await asyncio.to_thread(beside_of, shown, clients)
+            self._beside_until_s = now_s + _BESIDE_S
+        return self._beside
+
+
+def served_by(shown: Shown) -> tuple[object, ...]:
+    """Return what the gateways serve."""
+    return tuple((row.name, row.state and row.state.chain) for row in shown.board.rows)
+
+
+def beside_of(shown: Shown, clients: Mapping[str, float]) -> Beside:
+    """Return what stands beside the devices; ``clients`` as logs tell of their certificates."""
     ends = ends_of(shown.snapshot, {name: moment_of(at_s) for name, at_s in clients.items()})
+    return Beside(
+        key=served_by(shown),
+        timeline=timeline_of(ends, shown.board.at),
+        choices=_choices(shown),
+    )
+
+
+def fleet_html(shown: Shown, asked: Asked, beside: Beside, history: History) -> str:
+    """Return the page as of the board's moment."""
+    found = page_of(shown.board, shown.snapshot, asked)
     problems = problems_on(shown.board)
     return rendered(
         "fleet.html",
         root="",
         version=__version__,
-        now=now,
+        now=shown.board.at,
         shown=shown,
         sentence=shown.sentence,
         board=shown.board,
@@ -88,14 +133,14 @@ def fleet_html(
         spark={"width": BARS * BAR_WIDTH, "height": SPARK_HEIGHT},
         problems=problems[:_PROBLEMS],
         more_problems=max(0, len(problems) - _PROBLEMS),
-        timeline=timeline_of(ends, now),
+        timeline=beside.timeline,
+        choices=beside.choices,
         level_of=level_of,
         standings=tuple(Standing),
         problem=PROBLEM,
         words=standing_words,
         meanings=STANDING_MEANING,
         gateway_words=GATEWAY_WORDS,
-        choices=_choices(shown),
     )
 
 
@@ -110,13 +155,15 @@ def _sparklines(found: Page, history: History) -> Mapping[str, Sparkline]:
 
 def _choices(shown: Shown) -> Mapping[str, list[str]]:
     """Return what the form's lists offer; a list of one thing, or of too many, helps nobody."""
-    targets = [state.target for state in shown.snapshot.targets.values()]
-    found = {
-        "gateway": dict.fromkeys(row.name for row in shown.board.rows if row.name),
-        "class": dict.fromkeys(target.device_class for target in targets if target.device_class),
-        "group": dict.fromkeys(target.rollout_group for target in targets if target.rollout_group),
+    found: dict[str, set[str]] = {
+        "gateway": {row.name for row in shown.board.rows if row.name},
+        "class": set(),
+        "group": set(),
     }
+    for state in shown.snapshot.targets.values():
+        found["class"].add(state.target.device_class)
+        found["group"].add(state.target.rollout_group)
     return {
-        name: sorted(values) if 1 < len(values) <= _OPTIONS else []
+        name: sorted(values - {""}) if 1 < len(values - {""}) <= _OPTIONS else []
         for name, values in found.items()
     }

@@ -1,9 +1,9 @@
 """Which cells and rows there are."""
 
-from exporter.fleet_page.board import GATEWAY_WORDS, GatewayStanding
-from exporter.fleet_page.standing import Standing
+from exporter.fleet_page.board import GATEWAY_WORDS, Cells, GatewayStanding, board_of
+from exporter.fleet_page.standing import Cell, Standing
 from exporter.observations import Reason
-from tests.fleet.stand import certificate, device, gateway, silence
+from tests.fleet.stand import STORES, certificate, device, gateway, inventory, silence
 from tests.fleet_page.stand import Scene
 from tests.pki import utc
 
@@ -118,3 +118,55 @@ def test_what_a_gateway_serves_ends_with_its_leaf_or_the_path_before_it() -> Non
 
 def test_a_name_that_only_devices_give_has_no_end() -> None:
     assert Scene(device(gateway="gw-9")).board.rows[0].not_after is None
+
+
+def test_a_board_made_with_the_one_before_says_the_same() -> None:
+    scene = Scene(gateway(), device(), device("dev-02", contact_interval_s=60.0), device("dev-03"))
+    cells = Cells()
+    for change in (scene.look, scene.told, scene.serve_new, scene.refused, scene.look):
+        change()
+        scene.told("dev-02")
+
+        known = board_of(scene.snapshot, scene.tallies, scene.history, scene.now, cells)
+
+        assert known == scene.board
+
+
+async def test_a_cell_stays_the_same_object_until_something_happens() -> None:
+    scene = Scene(gateway(), device(), device("dev-02", contact_interval_s=60.0))
+    scene.look()
+    scene.told()
+    scene.told("dev-02")
+    cells = Cells()
+
+    def board() -> dict[str, Cell]:
+        made = board_of(scene.snapshot, scene.tallies, scene.history, scene.now, cells)
+        return {cell.device: cell for cell in made.rows[0].cells}
+
+    first = board()
+    second = board()
+    scene.told(success_count=2)
+    third = board()
+    await scene.clock.advance(121)
+    fourth = board()
+
+    assert all(first[name] is second[name] is third[name] for name in first)
+    assert fourth["dev-01"] is first["dev-01"]
+    assert (first["dev-02"].standing, fourth["dev-02"].standing) == (
+        Standing.GOOD,
+        Standing.SILENT,
+    )
+
+
+def test_what_is_not_on_the_board_any_more_is_not_kept() -> None:
+    scene = Scene(gateway(), gateway("gw-2"), device(), device("dev-02"))
+    scene.look()
+    scene.refused("dev-01", "gw-2")
+    cells = Cells()
+    board_of(scene.snapshot, scene.tallies, scene.history, scene.now, cells)
+    scene.tallies.clear()
+    scene.fleet.use(inventory(gateway(), device()), STORES)
+    board_of(scene.snapshot, scene.tallies, scene.history, scene.now, cells)
+
+    assert {name: set(known) for name, known in cells._by_gateway.items()} == {"gw-1": {"dev-01"}}
+    assert set(cells._around) == {"gw-1"}

@@ -195,7 +195,7 @@ async def test_logs_that_cannot_be_read_are_told_and_are_no_good_news() -> None:
     service = fleet()
     service.logs._stats["gw.log"] = SourceStats(is_ok=False, fault="No such file or directory")
     service.logs._stats["fine.log"] = SourceStats(is_ok=True)
-    service.logs.store_fault = "state.db is no database"
+    service.logs._commits.fault = "state.db is no database"
 
     text = (await ask(service, "/fleet")).page.text
 
