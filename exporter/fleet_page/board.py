@@ -69,11 +69,13 @@ class Board:
     Attributes:
         rows: Gateways in the inventory's order, then those that are only named, then none.
         counts: Of all cells.
+        oldest_look_at: Of all targets that were ever looked at; None: none was.
     """
 
     at: datetime
     rows: tuple[Row, ...]
     counts: Mapping[Standing, int]
+    oldest_look_at: datetime | None = None
 
     @property
     def device_count(self) -> int:
@@ -189,7 +191,9 @@ def board_of(
     total: Counter[Standing] = Counter()
     for row in rows:
         total.update(row.counts)
-    return Board(at=now, rows=rows, counts=total)
+    looks = (state.observation for state in snapshot.targets.values())
+    oldest = min((look.observed_at for look in looks if look is not None), default=None)
+    return Board(at=now, rows=rows, counts=total, oldest_look_at=oldest)
 
 
 _Place = tuple[str | None, Tally | None]

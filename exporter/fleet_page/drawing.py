@@ -9,17 +9,14 @@ from enum import StrEnum
 from operator import attrgetter
 
 from exporter.fleet import FleetSnapshot
-from exporter.fleet_page.history import SAMPLES, Sample, rates_of
+from exporter.fleet_page.history import Sample, rates_of
 from exporter.targets.model import Role
 
 # Sparkline
 
 BARS = 60
-"""One for each minute of the last hour."""
-
 BAR_WIDTH = 3
 SPARK_HEIGHT = 28
-_AXIS = 20  # good handshakes above, bad ones below
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +25,13 @@ class Sparkline:
 
     Attributes:
         good_path: Of an SVG ``path``; empty when there were none.
+        axis_y: Good ones stand on it, bad ones hang from it, on the same scale.
         minutes: How far back it goes.
     """
 
     good_path: str
     bad_path: str
+    axis_y: int
     good_count: int
     bad_count: int
     minutes: int
@@ -43,31 +42,31 @@ def sparkline_of(samples: Sequence[Sample]) -> Sparkline | None:
     rates = rates_of(samples)
     if not rates:
         return None
-    each = (SAMPLES - 1) // BARS
-    # From the newest backwards, so that a bar does not change once it is complete
-    groups = [rates[max(0, end - each) : end] for end in range(len(rates), 0, -each)][:BARS]
+    # Of a young history each bar is a sample, of a full one a minute
+    each = -(-len(rates) // BARS)
+    groups = [rates[max(0, end - each) : end] for end in range(len(rates), 0, -each)]
     good = [sum(rate[1] for rate in group) for group in groups]
     bad = [sum(rate[2] for rate in group) for group in groups]
+    axis_y = SPARK_HEIGHT // 2 if any(bad) else SPARK_HEIGHT - 1
+    scale = (axis_y - 1) / max(1, *good, *bad)
     return Sparkline(
-        good_path=_bars(good, base=_AXIS, up=_AXIS - 1),
-        bad_path=_bars(bad, base=_AXIS + 1, up=-(SPARK_HEIGHT - _AXIS - 1)),
+        good_path=_bars(good, axis_y=axis_y, scale=-scale),
+        bad_path=_bars(bad, axis_y=axis_y + 1, scale=scale),
+        axis_y=axis_y,
         good_count=sum(good),
         bad_count=sum(bad),
         minutes=max(1, round((samples[-1].at - samples[0].at).total_seconds() / 60)),
     )
 
 
-def _bars(newest_first: Sequence[int], *, base: int, up: int) -> str:
-    highest = max(newest_first)
-    if not highest:
-        return ""
+def _bars(newest_first: Sequence[int], *, axis_y: int, scale: float) -> str:
     parts = []
     for back, count in enumerate(newest_first):
         if count:
             # At least a pixel: one failure among thousands is to be seen
-            height = up * max(count / highest, 1 / abs(up))
+            height = math.copysign(max(1.0, abs(scale) * count), scale)
             left = (BARS - 1 - back) * BAR_WIDTH
-            parts.append(f"M{left} {base}v{-height:.1f}h{BAR_WIDTH - 1}V{base}z")
+            parts.append(f"M{left} {axis_y}v{height:.1f}h{BAR_WIDTH - 1}V{axis_y}z")
     return "".join(parts)
 
 
@@ -107,6 +106,7 @@ class Mark:
     Attributes:
         x: Of its middle.
         level: ``bad``, ``warn`` or ``good``, by the earliest.
+        label: What stands beside it; empty where there is no room.
     """
 
     lane: Lane
@@ -116,6 +116,7 @@ class Mark:
     level: str
     count: int
     title: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +147,11 @@ class Timeline:
 WIDTH = 720
 _LEFT = 130
 _TOP = 22
-_LANE = 26
+_LANE = 34
 _NEAREST = 6
 _MERGED = 9.0  # px
+_LABEL = 20  # letters
+_LETTER = 6.2  # px
 # Days to parts of the width: what is near has the most room
 _SCALE = ((-30.0, 0.0), (0.0, 0.1), (7.0, 0.24), (14.0, 0.34), (30.0, 0.48), (90.0, 0.66),
           (365.0, 0.83), (3650.0, 1.0))  # fmt: skip
@@ -236,7 +239,16 @@ def _marks(ends: Sequence[End], lane: Lane, y: int, now: datetime) -> Iterable[M
             groups.append([])
             left = x
         groups[-1].append(end)
-    return [_mark(group, lane, y, now) for group in groups]
+    marks = [_mark(group, lane, y, now) for group in groups]
+    edges = [mark.x - mark.radius for mark in marks[1:]] + [WIDTH]
+    return [
+        mark if mark.x + mark.radius + 8 + _LETTER * len(mark.label) < edge else _silent(mark)
+        for mark, edge in zip(marks, edges, strict=True)
+    ]
+
+
+def _silent(mark: Mark) -> Mark:
+    return replace(mark, label=f"{mark.count:,}" if mark.count > 1 else "")
 
 
 def _mark(group: Sequence[End], lane: Lane, y: int, now: datetime) -> Mark:
@@ -250,8 +262,14 @@ def _mark(group: Sequence[End], lane: Lane, y: int, now: datetime) -> Mark:
         radius=round(min(10.0, 4.0 + 1.5 * math.log10(count)), 1),
         level=level_of(first.at, now),
         count=count,
+        label=f"{_short_of(first)}{f' and {count - 1:,} more' if count > 1 else ''}",
         title=f"{first.subject} ({first.holder}) {first.at:%Y-%m-%d %H:%M}{more}",
     )
+
+
+def _short_of(end: End) -> str:
+    text = end.holder if end.lane is Lane.GATEWAYS else end.subject
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
 
 
 def level_of(end: datetime, now: datetime) -> str:

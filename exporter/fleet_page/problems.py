@@ -1,5 +1,6 @@
 """What is wrong or unknown, the same trouble of many devices as one; pure."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,49 +33,52 @@ _REFUSED_ADVICE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Devices of one gateway with the same trouble.
+    """Devices with the same trouble.
 
     Attributes:
+        gateways: Where, and how many devices of each; those with the most come first.
         words: The reason in plain words; empty where the standing says all.
         devices: The first of them.
         since: Since when the first of them stands so; None: not known of all.
     """
 
-    gateway: str | None
     standing: Standing
     reason: str
     words: str
     advice: str
     count: int
+    gateways: tuple[tuple[str | None, int], ...]
     devices: tuple[str, ...]
     since: datetime | None
 
 
 def problems_on(board: Board) -> tuple[Problem, ...]:
     """Return all that is not good, by urgency and then by how many it hits."""
-    groups: dict[tuple[str | None, Standing, str], list[Cell]] = {}
+    groups: dict[tuple[Standing, str], list[Cell]] = {}
     for row in board.rows:
+        if row.counts.keys() == {Standing.GOOD}:
+            continue
         for cell in row.cells:
             if cell.standing is not Standing.GOOD:
-                groups.setdefault((row.name, cell.standing, cell.reason), []).append(cell)
+                groups.setdefault((cell.standing, cell.reason), []).append(cell)
     urgency = list(Standing)
     return tuple(
-        _problem(gateway, standing, reason, cells)
-        for (gateway, standing, reason), cells in sorted(
-            groups.items(), key=lambda item: (urgency.index(item[0][1]), -len(item[1]))
+        _problem(standing, reason, cells)
+        for (standing, reason), cells in sorted(
+            groups.items(), key=lambda item: (urgency.index(item[0][0]), -len(item[1]))
         )
     )
 
 
-def _problem(gateway: str | None, standing: Standing, reason: str, cells: list[Cell]) -> Problem:
+def _problem(standing: Standing, reason: str, cells: list[Cell]) -> Problem:
     moments = [cell.since for cell in cells if cell.since is not None]
     return Problem(
-        gateway=gateway,
         standing=standing,
         reason=reason,
         words=words_of(standing, reason),
         advice=advice_for(standing, reason),
         count=len(cells),
+        gateways=tuple(Counter(cell.gateway for cell in cells).most_common()),
         devices=tuple(cell.device for cell in cells[:_SHOWN]),
         since=min(moments) if len(moments) == len(cells) else None,
     )

@@ -112,12 +112,32 @@ def _clauses(board: Board, around: Circumstances) -> Iterator[Clause]:
 
 def _refusals(board: Board, rollbacks: Mapping[str, Rollback]) -> Iterator[Clause]:
     """Yield who refuses which gateway, the gateway that is refused most first."""
-    bad = (Standing.REFUSES, Standing.WOULD_REFUSE)
-    hit = [row for row in board.rows if any(row.counts.get(one) for one in bad)]
-    for row in sorted(hit, key=lambda row: -sum(row.counts.get(one, 0) for one in bad)):
+    hit = [row for row in board.rows if _refusing_count(row)]
+    if len(hit) > _NAMES_SHOWN:
+        yield Clause(level=Level.BAD, text=_refusal_of_many(board, hit))
+        return
+    for row in sorted(hit, key=_refusing_count, reverse=True):
         text = _refusal(row, board.at)
         back = rollbacks.get(row.name or "")
         yield Clause(level=Level.BAD, text=f"{text} {_rollback(back, row)}" if back else text)
+
+
+def _refusing_count(row: Row) -> int:
+    return row.counts.get(Standing.REFUSES, 0) + row.counts.get(Standing.WOULD_REFUSE, 0)
+
+
+def _refusal_of_many(board: Board, hit: Sequence[Row]) -> str:
+    """Return one sentence on many gateways; each has its own line further down the page."""
+    hit = sorted(hit, key=_refusing_count, reverse=True)
+    done, coming = _all(board, Standing.REFUSES), _all(board, Standing.WOULD_REFUSE)
+    verb = "refuse" if done else "would refuse"
+    more = f" {len(coming):,} more would." if done and coming else ""
+    named = _named([_name_of(row) for row in hit])
+    return (
+        f"{_of(len(done or coming), board.device_count)} {verb} {len(hit)} of"
+        f" {_plural(len(board.gateways), 'gateway')}{_since(done or coming, board.at)}:"
+        f" {_reasons(done or coming)} ({named}).{more}"
+    )
 
 
 def _refusal(row: Row, now: datetime) -> str:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from exporter import __version__
 from exporter.clock import Clock
-from exporter.fleet_page.board import GATEWAY_WORDS
+from exporter.fleet_page.board import GATEWAY_WORDS, GatewayStanding, Row
 from exporter.fleet_page.drawing import (
     BAR_WIDTH,
     BARS,
@@ -37,6 +37,7 @@ from exporter.web.service import SERVICE, Service
 _NAMED_CELLS = 120
 _OPTIONS = 200
 _PROBLEMS = 50
+_OVERVIEW = 60
 # The ends of ten thousand certificates do not move by the second
 _BESIDE_S = 10.0
 
@@ -128,6 +129,7 @@ def fleet_html(shown: Shown, asked: Asked, beside: Beside, history: History) -> 
         board=shown.board,
         asked=asked,
         page=found,
+        overview=_overview(shown, found),
         is_named=sum(len(part.cells) for part in found.parts) <= _NAMED_CELLS,
         sparklines=_sparklines(found, history),
         spark={"width": BARS * BAR_WIDTH, "height": SPARK_HEIGHT},
@@ -141,7 +143,23 @@ def fleet_html(shown: Shown, asked: Asked, beside: Beside, history: History) -> 
         words=standing_words,
         meanings=STANDING_MEANING,
         gateway_words=GATEWAY_WORDS,
+        overview_limit=_OVERVIEW,
     )
+
+
+def _overview(shown: Shown, found: Page) -> tuple[Row, ...]:
+    """Return the gateways, the worst first, where one page does not show them all."""
+    if found.page_count == 1 and len(found.parts) == len(shown.board.rows):
+        return ()
+    urgency = list(GatewayStanding)
+
+    def key(row: Row) -> tuple[object, ...]:
+        return (
+            -sum(row.counts.values()) + row.counts.get(Standing.GOOD, 0),
+            urgency.index(row.standing),
+        )
+
+    return tuple(sorted(shown.board.rows, key=key)) if len(shown.board.rows) > 1 else ()
 
 
 def _sparklines(found: Page, history: History) -> Mapping[str, Sparkline]:

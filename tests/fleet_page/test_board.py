@@ -170,3 +170,14 @@ def test_what_is_not_on_the_board_any_more_is_not_kept() -> None:
 
     assert {name: set(known) for name, known in cells._by_gateway.items()} == {"gw-1": {"dev-01"}}
     assert set(cells._around) == {"gw-1"}
+
+
+async def test_the_oldest_look_is_told() -> None:
+    scene = Scene(gateway(), gateway("gw-2"), gateway("gw-3"))
+    assert scene.board.oldest_look_at is None
+    scene.look()
+    oldest = scene.now
+    await scene.clock.advance(60)
+    scene.look("gw-2")
+
+    assert scene.board.oldest_look_at == oldest

@@ -8,6 +8,7 @@ import pytest
 from exporter.fleet_page.drawing import (
     BAR_WIDTH,
     BARS,
+    SPARK_HEIGHT,
     WIDTH,
     End,
     Lane,
@@ -35,16 +36,20 @@ def lefts(path: str) -> list[int]:
     return [int(left) for left in re.findall(r"M(\d+) ", path)]
 
 
+def heights(path: str) -> list[float]:
+    return [float(height) for height in re.findall(r"v(-?[\d.]+)h", path)]
+
+
 def test_one_moment_draws_nothing() -> None:
     assert sparkline_of([]) is None
     assert sparkline_of(samples((1, 0))) is None
 
 
-def test_the_latest_minute_is_at_the_right() -> None:
+def test_the_latest_is_at_the_right_and_of_a_young_history_each_sample_is_a_bar() -> None:
     line = sparkline_of(samples((0, 0), (6, 0), (6, 0), (6, 0), (6, 2)))
 
     assert line is not None
-    assert lefts(line.good_path) == [(BARS - 2) * BAR_WIDTH]
+    assert lefts(line.good_path) == [(BARS - 4) * BAR_WIDTH]
     assert lefts(line.bad_path) == [(BARS - 1) * BAR_WIDTH]
     assert (line.good_count, line.bad_count, line.minutes) == (6, 2, 1)
 
@@ -60,9 +65,26 @@ def test_one_failure_among_thousands_is_to_be_seen() -> None:
     line = sparkline_of(samples((0, 0), (0, 9000), (0, 9000), (0, 9000), (0, 9001)))
 
     assert line is not None
-    heights = [abs(float(height)) for height in re.findall(r"v(-?[\d.]+)h", line.bad_path)]
-    assert len(heights) == 2
-    assert min(heights) >= 1
+    found = heights(line.bad_path)
+    assert len(found) == 2
+    assert min(found) >= 1
+
+
+def test_good_and_bad_have_one_scale() -> None:
+    line = sparkline_of(samples((0, 0), (60, 0), (60, 30)))
+
+    assert line is not None
+    (good,), (bad,) = heights(line.good_path), heights(line.bad_path)
+    assert good == -2 * bad
+    assert line.axis_y == SPARK_HEIGHT // 2
+
+
+def test_without_failures_the_good_ones_have_all_the_room() -> None:
+    line = sparkline_of(samples((0, 0), (60, 0)))
+
+    assert line is not None
+    assert heights(line.good_path) == [-(SPARK_HEIGHT - 2)]
+    assert line.axis_y == SPARK_HEIGHT - 1
 
 
 def test_an_hour_fits() -> None:
@@ -130,6 +152,22 @@ def test_what_would_cover_each_other_is_one_larger_mark() -> None:
     assert (both.count, alone.count) == (2, 1)
     assert both.radius > alone.radius
     assert both.title == "gw-1.example (gw-1) 2027-01-23 12:00 and 1 more"
+
+
+def test_a_mark_has_its_name_beside_it_where_there_is_room() -> None:
+    ends = [end(days(60)), end(days(75)), end(days(200), holder="a-very-long-name-it-is")]
+    ends += [end(days(300), Lane.ANCHORS, subject="old CA"), end(days(3600), Lane.ANCHORS)]
+
+    labels = [mark.label for mark in timeline_of(ends, NOW).marks]
+
+    assert labels == ["", "gw-1", "a-very-long-name-it…", "old CA", ""]
+
+
+def test_a_large_mark_has_at_least_its_number() -> None:
+    ends = [end(days(60)), end(days(60)), end(days(75))]
+
+    assert [mark.label for mark in timeline_of(ends, NOW).marks] == ["2", "gw-1"]
+    assert [mark.label for mark in timeline_of(ends[:2], NOW).marks] == ["gw-1 and 1 more"]
 
 
 def test_lanes_stand_below_each_other_in_their_order() -> None:

@@ -36,6 +36,21 @@ def test_devices_with_the_same_trouble_are_one_problem() -> None:
     assert (coming.standing, coming.count) == (Standing.WOULD_REFUSE, 5)
 
 
+def test_the_same_trouble_at_several_gateways_is_one_problem() -> None:
+    scene = Scene(
+        gateway(), gateway("gw-2"), device(), device("dev-02", gateway="gw-2"),
+        device("dev-03", gateway="gw-2"),
+    )  # fmt: skip
+    scene.look()
+    scene.refused()
+    scene.refused("dev-02", "gw-2")
+    scene.refused("dev-03", "gw-2")
+
+    (problem,) = problems_on(scene.board)
+
+    assert problem.gateways == (("gw-2", 2), ("gw-1", 1))
+
+
 def test_since_when_is_not_told_unless_it_is_known_of_all() -> None:
     scene = Scene(gateway(), device(), device("dev-02"))
     scene.refused()

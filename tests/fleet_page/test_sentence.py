@@ -177,6 +177,27 @@ def test_the_gateway_that_is_refused_most_comes_first() -> None:
     ]
 
 
+def test_many_gateways_that_are_refused_are_one_sentence() -> None:
+    gateways = [gateway(f"gw-{number}") for number in range(5)]
+    scene = Scene(
+        *gateways, *(device(f"dev-{number}", gateway=f"gw-{number}") for number in range(5))
+    )
+    for number in range(4):
+        scene.serve_new(f"gw-{number}")
+    predicted = said(scene).text
+    for number in range(3):
+        scene.refused(f"dev-{number}", f"gw-{number}")
+    refused = said(scene).text
+
+    assert predicted == (
+        "4 of 5 devices would refuse 4 of 5 gateways: unknown_ca (gw-0, gw-1, gw-2 and 1 more)."
+    )
+    assert refused == (
+        "3 of 5 devices refuse 4 of 5 gateways since 12:00: unknown_ca (gw-0, gw-1, gw-2 and 1"
+        " more). 1 more would."
+    )
+
+
 def test_a_gateway_that_does_not_answer() -> None:
     scene = fleet()
     scene.fleet.record(silence(scene.target("gw-1"), scene.clock))
