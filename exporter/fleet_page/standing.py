@@ -117,8 +117,9 @@ class Surroundings:
     tells_success: bool = False
 
 
-# A device is late by its own clock, its connection, and the way of its log line to us
-_GRACE_S = 60.0
+# As the alert has it by default: two contact intervals, and no silence is shorter than this
+_SILENT_INTERVALS = 2
+_LEAST_SILENCE_S = 300.0
 
 _REFUSALS: Mapping[RejectedBy, Standing] = {
     RejectedBy.DEVICE: Standing.REFUSES,
@@ -238,7 +239,7 @@ def silent_from(state: TargetState, tally: Tally | None, around: Surroundings) -
     contact_s = tally.contact_s if tally else None
     if not around.tells_success or not interval_s or contact_s is None:
         return None
-    return moment_of(contact_s + interval_s + max(interval_s, _GRACE_S))
+    return moment_of(contact_s + max(_SILENT_INTERVALS * interval_s, _LEAST_SILENCE_S))
 
 
 def _by_silence(

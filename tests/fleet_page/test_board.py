@@ -147,7 +147,7 @@ async def test_a_cell_stays_the_same_object_until_something_happens() -> None:
     second = board()
     scene.told(success_count=2)
     third = board()
-    await scene.clock.advance(121)
+    await scene.clock.advance(301)
     fourth = board()
 
     assert all(first[name] is second[name] is third[name] for name in first)
