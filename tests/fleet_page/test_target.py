@@ -33,7 +33,7 @@ def test_a_good_device() -> None:
     assert (found.level, found.sentence) == (Level.GOOD, "dev-01 accepts gw-1.")
     assert found.further == ()
     assert found.prediction is not None
-    assert found.prediction.path == ()
+    assert found.prediction.path == ("gw-1.example", "old CA")
     assert found.row is None
 
 
