@@ -2,6 +2,7 @@
 #   make demo [ARGS="--break unknown-ca"]   a fleet on loopback, watched; needs Python packages only
 #   make test                               everything CI runs; needs the Debian packages too
 #   make check                              the quick one before each commit
+#   make drill [ARGS="--times 5"]           break a fleet, wait for the page, print the timeline
 #   make campaign                           the tests' long runs
 #   make bench ARGS="PROGRAM [OPTIONS]"     one of the measurements in bench/
 #   make lock [ARGS=--upgrade]              the lock files anew
@@ -15,7 +16,7 @@ export VENV PYTHON
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check campaign bench lock venv venv-dev debian static rules-checked
+.PHONY: help demo test check drill campaign bench lock venv venv-dev debian static rules-checked
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -29,6 +30,10 @@ test: debian venv-dev static rules-checked
 
 check: venv-dev static rules-checked
 	$(PY) -m pytest -q -n auto -m "not slow" $(ARGS)
+
+# Real Prometheus and Alertmanager with what rules/ and docs/ ship, real fleet, real webhook
+drill: debian venv-dev
+	@exec $(PY) -m tests.drill $(ARGS)
 
 # The long runs (hundreds of seeded kills and the like): the tests that read FLEET_TLS_CAMPAIGN do more of them
 campaign: debian venv-dev

@@ -1,0 +1,200 @@
+"""Real Prometheus, Alertmanager, exporter and fleet on loopback, from the templates that ship."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from exporter.alerts import Values, rules_text
+from exporter.alerts.values import Endpoints, Handshakes, Refusal
+from exporter.clock import SystemClock
+from tests.alerting import DOCS, Inbox, alertmanager, inbox, prometheus
+from tests.drill.fleet import DEVICES, watched_fleet
+from tests.drill.timeline import Outcome, Timeline
+
+INTERVAL = "5s"
+LIMIT_S = 45.0
+VALUES = Values(
+    keep_firing_for=15.0,
+    refusal=Refusal(logged_for=5.0, device_certificate_for=5.0),
+    endpoints=Endpoints(not_verified_for=5.0, gateway_unreachable_for=5.0, changed_within=15.0),
+    handshakes=Handshakes(window=30.0, ratio_for=5.0),
+)
+"""What differs from the values that ship: an outage in seconds."""
+WAITS = {"group_wait": "1s", "group_interval": "5s", "repeat_interval": "1m"}
+OUTAGE = "FleetTLSGatewayNotAccepted"
+LOGGED = "FleetTLSDevicesRefuseGateway"
+MISMATCH = "FleetTLSTrustStoreMismatch"
+_HEALTHY_WITHIN_S = 90.0
+_DELIVERED_WITHIN_S = 90.0
+# After the page: whatever else has to be said of the outage has been said by then
+_WATCHED_S = 15.0
+_POLL_S = 0.1
+_REFUSES = re.compile(r"^fleet_tls_device_accepts_gateway\{[^}]*\} 0$", re.MULTILINE)
+
+
+def foreseen() -> frozenset[str]:
+    """The alerts that the runbook of the outage names."""
+    text = (DOCS / "runbooks" / f"{OUTAGE}.md").read_text("utf-8")
+    section = re.search(r"## What comes with it\n(.*?)\n## ", text, re.DOTALL)
+    assert section is not None
+    return frozenset({OUTAGE, *re.findall(r"FleetTLS\w+", section[1])})
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watch:
+    """Asks everybody what they see."""
+
+    session: aiohttp.ClientSession
+    exporter: str
+    prometheus: str
+    inbox: Inbox
+
+    async def refusing_count(self) -> int:
+        """Devices that the exporter predicts to refuse."""
+        async with self.session.get(f"http://{self.exporter}/metrics") as answer:
+            text = await answer.text()
+        return len(_REFUSES.findall(text))
+
+    async def is_ready(self) -> bool:
+        async with self.session.get(f"http://{self.prometheus}/-/ready") as answer:
+            return answer.status == 200
+
+    async def query(self, expr: str) -> list[dict[str, Any]]:
+        url = f"http://{self.prometheus}/api/v1/query"
+        async with self.session.get(url, params={"query": expr}) as answer:
+            body = await answer.json()
+        assert body["status"] == "success", body
+        found: list[dict[str, Any]] = body["data"]["result"]
+        return found
+
+    async def alerts(self) -> list[dict[str, Any]]:
+        async with self.session.get(f"http://{self.prometheus}/api/v1/alerts") as answer:
+            found: list[dict[str, Any]] = (await answer.json())["data"]["alerts"]
+        return found
+
+
+async def run_drill(directory: Path) -> Outcome:
+    """Break a healthy fleet, wait for the page, and look what else was said.
+
+    Raises:
+        TimeoutError: the fleet does not become healthy, or the page does not come at all.
+        AssertionError: an alert was there before the fleet was broken, or what came is wrong.
+    """
+    token = directory / "token"
+    token.write_text("the-drills-own-token\n")
+    (directory / "fleet").mkdir()
+    async with inbox() as kept, watched_fleet(directory / "fleet", interval=INTERVAL) as fleet:
+        routes, routes_at = alertmanager(
+            directory / "alertmanager", inbox_url=kept.url, rollback_url=f"{kept.url}/rollback",
+            token_file=token, waits=WAITS,
+        )  # fmt: skip
+        rules, rules_at = prometheus(
+            directory / "prometheus", rules=rules_text(VALUES), exporter=fleet.exporter,
+            alertmanager=routes_at, interval=INTERVAL,
+        )  # fmt: skip
+        with routes, rules:
+            async with aiohttp.ClientSession() as session:
+                watch = _Watch(
+                    session=session, exporter=fleet.exporter, prometheus=rules_at, inbox=kept
+                )
+                await _all_is_well(watch)
+                began_at = fleet.serve_what_nobody_trusts()
+                timeline = Timeline(began_at=began_at)
+                timeline.note("served", began_at, "gw-1 serves a certificate of the new CA")
+                outcome = await _outage(watch, timeline)
+            assert rules.text() == ""  # warnings and errors would stand here
+    _check_delivered(kept)
+    return outcome
+
+
+async def _all_is_well(watch: _Watch) -> None:
+    """Return once Prometheus has watched a healthy fleet for long enough to tell a change."""
+    since = VALUES.endpoints.changed_within + 5
+    settled = f"count(fleet_tls_device_accepts_gateway offset {since:.0f}s == 1) == {DEVICES}"
+    ratio = "gateway:fleet_tls_handshake_success:ratio == 1"
+    async with asyncio.timeout(_HEALTHY_WITHIN_S):
+        while not await watch.is_ready():
+            await SystemClock().sleep(_POLL_S)
+        while not (await watch.query(settled) and await watch.query(ratio)):
+            await SystemClock().sleep(_POLL_S)
+    assert await watch.alerts() == []
+    assert await watch.query("ALERTS") == []
+    assert watch.inbox.deliveries == []
+
+
+async def _outage(watch: _Watch, timeline: Timeline) -> Outcome:
+    clock = SystemClock()
+    alerts: Counter[str] = Counter()
+
+    async def look() -> None:
+        if "metric" not in timeline.steps and await watch.refusing_count() == DEVICES:
+            text = f"metric: {DEVICES} of {DEVICES} devices will not accept it"
+            timeline.note("metric", clock.now(), text)
+        told = await watch.alerts()
+        for name, count in Counter(one["labels"]["alertname"] for one in told).items():
+            alerts[name] = max(alerts[name], count)
+        _note_alerts(timeline, told, clock.now())
+        _note_deliveries(timeline, watch.inbox)
+
+    async with asyncio.timeout(_DELIVERED_WITHIN_S):
+        await _until(lambda: {f"page {OUTAGE}", f"page {LOGGED}"} <= timeline.steps.keys(), look)
+    ends_s = clock.monotonic() + _WATCHED_S
+    await _until(lambda: clock.monotonic() > ends_s, look)
+    delivered = {name for one in watch.inbox.deliveries for name in one.names}
+    return Outcome(
+        timeline=timeline,
+        delivered_s=timeline.seconds(f"page {OUTAGE}"),
+        unforeseen=frozenset({*alerts, *delivered} - foreseen()),
+        alerts=alerts,
+        limit_s=LIMIT_S,
+    )
+
+
+async def _until(condition: Callable[[], bool], look: Callable[[], Awaitable[None]]) -> None:
+    while not condition():
+        await look()
+        await SystemClock().sleep(_POLL_S)
+
+
+def _note_alerts(timeline: Timeline, told: list[dict[str, Any]], now: datetime) -> None:
+    for one in told:
+        name, state = one["labels"]["alertname"], one["state"]
+        if name == MISMATCH:
+            all_of_them = sum(other["labels"]["alertname"] == MISMATCH for other in told)
+            if all_of_them == DEVICES:
+                timeline.note(name, now, f"{name} {state} on {DEVICES} devices")
+        else:
+            severity = one["labels"]["severity"]
+            timeline.note(f"{name} {severity} {state}", now, f"{name} {state} ({severity})")
+
+
+def _note_deliveries(timeline: Timeline, inbox: Inbox) -> None:
+    for one in inbox.deliveries:
+        for name in sorted(one.names):
+            text = f"webhook delivered: {one.receiver}, {name}"
+            timeline.note(f"{one.receiver} {name}", one.at, text)
+
+
+def _check_delivered(kept: Inbox) -> None:
+    """What came is what was meant: one group, 18 devices by name, the credential."""
+    pages = kept.at("page")
+    assert {one.body["groupLabels"]["gateway"] for one in pages} == {"gw-1"}
+    summaries = {
+        alert["annotations"]["summary"]
+        for one in kept.at("ticket")
+        for alert in one.firing(MISMATCH)
+    }
+    assert summaries == {
+        f"Trust store mismatch on device: dev-{number:02d}" for number in range(1, DEVICES + 1)
+    }
+    asked = kept.at("rollback")
+    assert asked
+    assert {one.authorization for one in asked} == {"Bearer the-drills-own-token"}
+    assert {name for one in asked for name in one.names} == {OUTAGE, LOGGED}
