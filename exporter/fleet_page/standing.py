@@ -76,7 +76,8 @@ MISSING_WORDS: Mapping[Missing, str] = {
 MISSING_ADVICE: Mapping[Missing, str] = {
     Missing.NO_GATEWAY: "Write the device's gateway into the inventory.",
     Missing.SERVED_UNKNOWN: "See the gateway itself: it was not looked at, or does not answer.",
-    Missing.TRUST_UNKNOWN: "Write what the device or its class holds, or let it report its store.",
+    Missing.TRUST_UNKNOWN: "Write what the device or its class holds, or let it report its store;"
+    " where it reported, add the certificates of its anchors to trust_stores.",
     Missing.NEVER_HEARD: "Look whether it is switched on, and whether its peers are written down.",
     Missing.NOT_LOOKED_AT: "Wait for the next look; else see the exporter's own metrics.",
 }
@@ -140,7 +141,8 @@ def cell_of(
 
     With time alone a cell becomes silent and nothing else: see ``silent_from``.
     """
-    predicts = state.acceptance is not None and state.acceptance.gateway == gateway
+    told = state.acceptance
+    predicts = told is not None and told.gateway == gateway and told.accepts is not None
     standing, reason, since = (
         _by_handshake(state, tally, around, predicts=predicts)
         or (_by_prediction(state, around) if predicts else None)

@@ -134,7 +134,7 @@ def view_of(
             for verdict in state.verdicts.values()
         ),
         prediction=judgement_of(told.verdict, served.chain, snapshot.stores)
-        if told and served
+        if told and served and told.accepts is not None
         else None,
         handshakes=_at_gateway(name, tallies) if is_gateway else _of_device(name, tallies),
     )

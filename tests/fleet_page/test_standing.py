@@ -163,6 +163,13 @@ def test_a_device_of_which_nobody_says_what_it_trusts_is_unknown() -> None:
     assert standing(scene) == (Standing.UNKNOWN, Missing.TRUST_UNKNOWN)
 
 
+def test_a_refusal_of_a_store_that_is_known_in_part_is_unknown() -> None:
+    scene = scene_of()
+    scene.fleet.use_reports({"dev-01": frozenset({"ab" * 32})}, {})
+
+    assert standing(scene) == (Standing.UNKNOWN, Missing.TRUST_UNKNOWN)
+
+
 async def test_a_full_handshake_with_what_is_served_now_says_that_it_trusts_it() -> None:
     scene = scene_of(holds=())
     scene.told(proven_s=ago(scene, minutes=1).timestamp())

@@ -37,6 +37,13 @@ def test_a_good_device() -> None:
     assert found.row is None
 
 
+def test_a_prediction_that_nobody_can_make_is_not_shown() -> None:
+    scene = looked_at()
+    scene.fleet.use_reports({"dev-01": frozenset({"ab" * 32})}, {})
+
+    assert view(scene).prediction is None
+
+
 def test_a_device_that_refuses() -> None:
     scene = looked_at()
     scene.serve_new()
