@@ -24,7 +24,14 @@ DASHBOARDS = sorted((ROOT / "dashboards").glob("*.json"))
 _SCRAPED = {"job", "instance"}
 _PROMETHEUS = {
     "up": _SCRAPED,
-    "ALERTS": {"alertname", "alertstate", "severity", "scope", "gateway", "device", "target"},
+    "ALERTS": {
+        *("alertname", "alertstate", "severity", "scope", "job", "gateway", "device", "target"),
+        *("reason", "source", "rotation"),
+    },
+    "process_cpu_seconds_total": _SCRAPED,  # of prometheus-client
+    "process_resident_memory_bytes": _SCRAPED,
+    "process_open_fds": _SCRAPED,
+    "process_max_fds": _SCRAPED,
 }
 # Labels whose values are a closed set
 _VALUES: Mapping[str, set[str]] = {
@@ -83,7 +90,7 @@ def _queries(node: Any, where: str) -> Iterator[tuple[str, str]]:
     if isinstance(node, list):
         for item in node:
             yield from _queries(item, where)
-    elif isinstance(node, dict):
+    elif isinstance(node, dict) and node.get("type") not in {"constant", "datasource"}:
         inside = f"{where} / {node['title']}" if isinstance(node.get("title"), str) else where
         for key, value in node.items():
             if key in {"expr", "query", "definition"} and isinstance(value, str):
@@ -102,10 +109,7 @@ def _as_promql(text: str) -> str:
     return query_result[1] if query_result else text
 
 
-EXPRESSIONS = [
-    *expressions_of_rules(),
-    *((where, query) for where, query in expressions_of_dashboards() if query != "prometheus"),
-]
+EXPRESSIONS = [*expressions_of_rules(), *expressions_of_dashboards()]
 
 
 def faults_in(expr: str) -> list[str]:

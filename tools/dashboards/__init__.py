@@ -1,0 +1,1 @@
+"""The Grafana dashboards, written in ``dashboards/`` by ``python -m tools.dashboards``."""
