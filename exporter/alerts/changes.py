@@ -1,10 +1,10 @@
 """What is changed on purpose: the phased rotation and the guarded rollback."""
 
 from exporter.alerts.model import Alert, Rule, Scope, Severity
+from exporter.alerts.pages import CHANGES
 from exporter.alerts.values import Remediations, Rotations
 from exporter.durations import format_duration
 
-_PAGE = "fleet-tls"
 _R = "fleet_tls_remediation_"
 _OVERLAP = "max by (job, rotation) (fleet_tls_rotation_overlap_end_timestamp_seconds)"
 _IN_OVERLAP = 'max by (job, rotation) (fleet_tls_rotation_phase{phase="overlap"}) == 1'
@@ -24,7 +24,7 @@ def rotation_rules(values: Rotations) -> tuple[Rule, ...]:
             description="{{ $value }} devices have kept the next gate of the rotation"
             f" {{{{ $labels.rotation }}}} shut for {format_duration(values.blocked_for)}."
             " `rotation status` names each of them and what would unblock it.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
         Alert(
             name="FleetTLSRotationDrift",
@@ -36,7 +36,7 @@ def rotation_rules(values: Rotations) -> tuple[Rule, ...]:
             description="What gateways serve and devices trust is not what the journal of the"
             " rotation {{ $labels.rotation }} says. It stands until somebody adopts the facts or"
             " undoes them.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
         Alert(
             name="FleetTLSRotationOverlapEnds",
@@ -51,7 +51,7 @@ and on (job, rotation) ({_IN_OVERLAP})
             "{{ else }}is over{{ end }}",
             description="After it the old CA may be removed from the devices. Nothing is removed"
             " by itself: that step has an approval of its own.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
         Alert(
             name="FleetTLSRotationOverlapOverdue",
@@ -65,7 +65,7 @@ and on (job, rotation) ({_IN_OVERLAP})
             description="The overlap of the rotation {{ $labels.rotation }} ended"
             " {{ $value | humanizeDuration }} ago, and the old CA is still in the devices' trust"
             " stores. Whoever has its key can still impersonate a gateway.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
     )
 
@@ -84,7 +84,7 @@ def remediation_rules(values: Remediations) -> tuple[Rule, ...]:
             description="{{ $labels.gateway }} was put back to its certificate before,"
             " {{ $value | humanizeDuration }} ago. Nothing changes it again by itself until a"
             " person releases it, or a day has passed.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
         Alert(
             name="FleetTLSRemediationRefused",
@@ -96,7 +96,7 @@ def remediation_rules(values: Remediations) -> tuple[Rule, ...]:
             description="An alert asked for a rollback and the evidence spoke against it"
             f' ({{{{ $value | printf "%.0f" }}}} within {within}). A person has to decide;'
             " `explain` tells each reason.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
         Alert(
             name="FleetTLSRemediationFailed",
@@ -108,7 +108,7 @@ def remediation_rules(values: Remediations) -> tuple[Rule, ...]:
             description="A rollback did not end with the devices back"
             f' ({{{{ $value | printf "%.0f" }}}} within {within}). It is not tried again by'
             " itself.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
         *_standing(values),
     )
@@ -125,7 +125,7 @@ def _standing(values: Remediations) -> tuple[Alert, ...]:
             summary="{{ $labels.gateway }} is held",
             description="Nothing changes {{ $labels.gateway }} by itself until"
             " {{ $value | humanizeTimestamp }}, or until a person releases it.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
         Alert(
             name="FleetTLSRollbackNotReady",
@@ -137,7 +137,7 @@ def _standing(values: Remediations) -> tuple[Alert, ...]:
             description="The certificate that {{ $labels.gateway }} served before could not be"
             " served again: it is gone, ends soon, its key does not match, or a trust store does"
             " not accept it. If the present one fails, nothing can be rolled back to.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
         Alert(
             name="FleetTLSRemediationBudgetSpent",
@@ -147,6 +147,6 @@ def _standing(values: Remediations) -> tuple[Alert, ...]:
             summary="the hourly budget of automatic rollbacks is spent",
             description="So many rollbacks in one hour have rather a cause of ours, of a rule or"
             " of the CA. From here on rollbacks are only decided and said, not done.",
-            dashboard=_PAGE,
+            dashboard=CHANGES,
         ),
     )

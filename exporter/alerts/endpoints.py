@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from exporter.alerts.model import Alert, Rule, Scope, Severity
+from exporter.alerts.pages import FLEET, OF_TARGET
 from exporter.alerts.promql import inside, of_role, of_targets
 from exporter.alerts.values import Endpoints
 from exporter.durations import format_duration
 
-_PAGE = "fleet-tls?var-target={{ $labels.target | urlquery }}"
 _GATEWAY, _DEVICE = "gateway", "device"
 
 
@@ -38,7 +38,7 @@ def _not_verified(values: Endpoints, role: str, severity: Severity) -> Alert:
         summary="{{ $labels.target }} serves a chain that is not verified: {{ $labels.reason }}",
         description="What {{ $labels.target }} serves is not accepted by {{ $value }} of the trust"
         " stores it is judged by: {{ $labels.reason }}. There is an alert for each reason.",
-        dashboard=_PAGE,
+        dashboard=OF_TARGET,
     )
 
 
@@ -57,7 +57,7 @@ def _gateway_unreachable(values: Endpoints) -> Alert:
         description="Every look at {{ $labels.target }} for "
         f"{format_duration(values.gateway_unreachable_for)} ended without a handshake."
         " fleet_tls_probe_failures_total of this target counts the reasons.",
-        dashboard=_PAGE,
+        dashboard=OF_TARGET,
     )
 
 
@@ -72,7 +72,7 @@ def _device_unreachable(values: Endpoints) -> Alert:
         description="Every look at the endpoint of {{ $labels.target }} for "
         f"{format_duration(values.device_unreachable_for)} ended without a handshake."
         " fleet_tls_probe_failures_total of this target counts the reasons.",
-        dashboard=_PAGE,
+        dashboard=OF_TARGET,
     )
 
 
@@ -92,7 +92,7 @@ time() - max by (job, target) (fleet_tls_probe_last_attempt_timestamp_seconds)
         summary="{{ $labels.target }} was not looked at for {{ $value | humanizeDuration }}",
         description="The last look at {{ $labels.target }} is {{ $value | humanizeDuration }} ago,"
         f" more than {after}. What its other series say is that old.",
-        dashboard="fleet-tls",
+        dashboard=FLEET,
     )
 
 
@@ -107,7 +107,7 @@ def _changed(values: Endpoints) -> tuple[Alert, Alert]:
         expr=_changed_expr("fingerprint_sha256", values.changed_within),
         summary="{{ $labels.target }} serves another certificate, without a rotation",
         description=f"{text}, {nobody}",
-        dashboard=_PAGE,
+        dashboard=OF_TARGET,
     )
     other = replace(
         same,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from exporter.alerts.model import Alert, Recording, Rule, Scope, Severity
+from exporter.alerts.pages import FLEET, OF_DEVICE, OF_TARGET
 from exporter.alerts.promql import DEVICES, of_devices, of_targets
 from exporter.alerts.values import Expiry
 
@@ -13,7 +14,6 @@ _SENT = "fleet_tls_certificate_not_after_timestamp_seconds"
 _WISH = "max by (job, target) (fleet_tls_target_expiry_warning_seconds)"
 # An anchor that ended longer ago than this is a leftover, whatever else has expired now
 _HELD_S = 30 * 86_400.0
-_PAGE = "fleet-tls?var-target={{ $labels.target | urlquery }}"
 
 
 def expiry_rules(values: Expiry) -> tuple[Rule, ...]:
@@ -106,7 +106,7 @@ def _of_targets(values: Expiry) -> Iterator[Alert]:
             description="The first end on the path of {{ $labels.target }} that verifies (leaf,"
             " intermediate or anchor) is {{ if gt $value 0.0 }}{{ $value | humanizeDuration }}"
             " away{{ else }}over{{ end }}. A new leaf helps only where it is the leaf that ends.",
-            dashboard=_PAGE,
+            dashboard=OF_TARGET,
         )
     yield Alert(
         name="FleetTLSCertificateExpired",
@@ -116,7 +116,7 @@ def _of_targets(values: Expiry) -> Iterator[Alert]:
         summary="the certificate of {{ $labels.target }} has expired",
         description="Something on the path that {{ $labels.target }} serves ended at"
         " {{ $value | humanizeTimestamp }} or before. Whoever checks it refuses it.",
-        dashboard=_PAGE,
+        dashboard=OF_TARGET,
     )
 
 
@@ -146,7 +146,7 @@ def _of_devices(values: Expiry) -> Iterator[Alert]:
             " own that {{ if gt $value 0.0 }}ends in {{ $value | humanizeDuration }}"
             "{{ else }}is over{{ end }}. From then on the gateway refuses the device, and a device"
             " that is locked out cannot be given a new one this way.",
-            dashboard="fleet-tls?var-device={{ $labels.device | urlquery }}",
+            dashboard=OF_DEVICE,
         )
     yield Alert(
         name="FleetTLSDeviceCertificateExpired",
@@ -156,7 +156,7 @@ def _of_devices(values: Expiry) -> Iterator[Alert]:
         summary="the certificate of device {{ $labels.device }} has expired",
         description="The certificate that {{ $labels.device }} shows {{ $labels.gateway }} ended"
         " at {{ $value | humanizeTimestamp }}; by the log it has shown no newer one since.",
-        dashboard="fleet-tls?var-device={{ $labels.device | urlquery }}",
+        dashboard=OF_DEVICE,
     )
 
 
@@ -188,5 +188,5 @@ and (
             " {{ if gt $value 0.0 }}ends in {{ $value | humanizeDuration }}"
             "{{ else }}has ended{{ end }}, and chains that are served lead to it. A new CA takes"
             " weeks to reach every device; its way begins before anything is rotated.",
-            dashboard="fleet-tls",
+            dashboard=FLEET,
         )

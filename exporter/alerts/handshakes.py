@@ -1,6 +1,7 @@
 """From the handshake logs: how many succeed, and who is not heard of any more."""
 
 from exporter.alerts.model import Alert, Recording, Rule, Scope, Severity
+from exporter.alerts.pages import OF_DEVICE, OF_GATEWAY
 from exporter.alerts.promql import inside, of_devices
 from exporter.alerts.values import Handshakes, Silence
 from exporter.durations import format_duration
@@ -13,8 +14,6 @@ _SILENT = "device:fleet_tls_silence_seconds:overdue"
 _RATIO = "%s:fleet_tls_handshake_success:ratio"
 _ALL = "%s:fleet_tls_handshakes:increase"
 _LOST = "%s:fleet_tls_handshake_failures:increase"
-_GATEWAY = "fleet-tls?var-gateway={{ $labels.gateway | urlquery }}"
-_DEVICE = "fleet-tls?var-device={{ $labels.device | urlquery }}"
 
 
 def handshake_rules(values: Handshakes) -> tuple[Rule, ...]:
@@ -96,7 +95,7 @@ and {_ALL % "gateway"} >= {values.gateway_minimum}
             f" {format_duration(values.window)} only {{{{ $value | humanizePercentage }}}}"
             f" succeeded; less than {percent}% is too few."
             " fleet_tls_handshake_failures_total has the reasons and who refused.",
-            dashboard=_GATEWAY,
+            dashboard=OF_GATEWAY,
         )
         for severity, percent in limits
     )
@@ -117,7 +116,7 @@ and {_ALL % "device"} >= {values.device_minimum}
         description="Of the full handshakes of {{ $labels.device }} with {{ $labels.gateway }}"
         f" within {format_duration(values.window)} only {{{{ $value | humanizePercentage }}}}"
         f" succeeded; less than {values.device_percent}% is too few.",
-        dashboard=_DEVICE,
+        dashboard=OF_DEVICE,
     )
 
 
@@ -158,7 +157,7 @@ and
         description="{{ $value }} devices behind {{ $labels.gateway }} have had no good handshake"
         f" for more than {values.intervals} of their contact intervals, which is"
         f" {values.gateway_percent}% or more of those that were ever heard.",
-        dashboard=_GATEWAY,
+        dashboard=OF_GATEWAY,
     )
 
 
@@ -173,7 +172,7 @@ def _silent_device(values: Silence) -> Alert:
         description="The last good handshake of {{ $labels.device }} with {{ $labels.gateway }} is"
         " {{ $value | humanizeDuration }} ago, more than"
         f" {values.intervals} of its contact intervals.",
-        dashboard=_DEVICE,
+        dashboard=OF_DEVICE,
     )
 
 
@@ -191,5 +190,5 @@ def _never_seen(values: Silence) -> Alert:
         description="{{ $labels.device }} should connect to {{ $labels.gateway }} every"
         " {{ $value | humanizeDuration }}, other devices behind it do, and it never did: not"
         " installed yet, unknown by that address or name, or refused from the start.",
-        dashboard=_DEVICE,
+        dashboard=OF_DEVICE,
     )

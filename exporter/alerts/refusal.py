@@ -1,6 +1,7 @@
 """The outage: devices that do not accept what their gateway serves, and what goes with it."""
 
 from exporter.alerts.model import Alert, Recording, Rule, Scope, Severity
+from exporter.alerts.pages import OF_DEVICE, OF_GATEWAY
 from exporter.alerts.promql import MISMATCH, OTHER_FAULTS, OWN_FAULTS, one_of
 from exporter.alerts.values import Refusal
 from exporter.durations import format_duration
@@ -8,7 +9,6 @@ from exporter.durations import format_duration
 _ACCEPTS = "fleet_tls_device_accepts_gateway"
 _PREDICTED = "gateway:fleet_tls_devices_refusing:predicted"
 _LOGGED = "gateway:fleet_tls_devices_refusing:logged"
-_PAGE = "fleet-tls?var-gateway={{ $labels.gateway | urlquery }}"
 _ASKS = {"remediation": "rollback"}
 
 
@@ -72,7 +72,7 @@ def _of_gateways(values: Refusal) -> tuple[Alert, ...]:
             " $labels.gateway | query }}{{ . | first | value }}{{ end }}"
             " devices behind {{ $labels.gateway }} refuse their next full handshake with it."
             " If its certificate was just changed, change it back before they reconnect.",
-            dashboard=_PAGE,
+            dashboard=OF_GATEWAY,
         ),
         Alert(
             name="FleetTLSDevicesRefuseGateway",
@@ -86,7 +86,7 @@ def _of_gateways(values: Refusal) -> tuple[Alert, ...]:
             description="By the handshake log {{ $value }} of the devices behind"
             " {{ $labels.gateway }} ended their latest full handshake themselves, because of its"
             " certificate. They are offline, or soon will be.",
-            dashboard=_PAGE,
+            dashboard=OF_GATEWAY,
         ),
         _unknown_peers(values),
     )
@@ -112,7 +112,7 @@ sum by (job, gateway) (
         f"{window} ended because somebody refused the certificate of {{{{ $labels.gateway }}}},"
         " and no device of the inventory has that address or name. If they are yours, the"
         " inventory lacks their `peers`, and no other alert counts them.",
-        dashboard=_PAGE,
+        dashboard=OF_GATEWAY,
     )
 
 
@@ -146,7 +146,7 @@ or
         " its latest full handshake: it does not trust what the gateway serves.{{ else }}does not"
         " trust what {{ $labels.gateway }} serves now, by what is known of its trust store; its"
         " next full handshake fails.{{ end }}",
-        dashboard="fleet-tls?var-device={{ $labels.device | urlquery }}",
+        dashboard=OF_DEVICE,
     )
 
 
@@ -166,5 +166,5 @@ max by (job, gateway, device, reason) (
         description="In the latest full handshake {{ $labels.gateway }} refused the certificate of"
         " {{ $labels.device }}: {{ $labels.reason }}. The gateway's own certificate is not the"
         " cause; rolling it back would not help.",
-        dashboard="fleet-tls?var-device={{ $labels.device | urlquery }}",
+        dashboard=OF_DEVICE,
     )

@@ -1,10 +1,10 @@
 """The exporter itself: when it is down, late or blind, nothing else can be relied on."""
 
 from exporter.alerts.model import Alert, Rule, Scope, Severity
+from exporter.alerts.pages import EXPORTER
 from exporter.alerts.values import Exporters
 
 _E = "fleet_tls_exporter_"
-_PAGE = "fleet-tls"
 
 
 def exporter_rules(values: Exporters) -> tuple[Rule, ...]:
@@ -29,7 +29,7 @@ up == 0 and on (job, instance) count_over_time({_E}build_info[1d])
             summary="{{ $labels.instance }} cannot be scraped",
             description="Prometheus gets no answer from the exporter at {{ $labels.instance }}."
             " What only this one looks at is not watched now.",
-            dashboard=_PAGE,
+            dashboard=EXPORTER,
         ),
         Alert(
             name="FleetTLSExporterAbsent",
@@ -40,7 +40,7 @@ up == 0 and on (job, instance) count_over_time({_E}build_info[1d])
             survives_gaps=False,
             summary="no fleet-tls-exporter is scraped",
             description="None of the other alerts can fire: nobody watches the fleet.",
-            dashboard=_PAGE,
+            dashboard=EXPORTER,
         ),
     )
 
@@ -60,7 +60,7 @@ histogram_quantile(0.99,
             summary="{{ $labels.instance }} looks too late",
             description="1% of the looks start {{ $value | humanizeDuration }} late or more: there"
             " is more to look at than {{ $labels.instance }} can do.",
-            dashboard=_PAGE,
+            dashboard=EXPORTER,
         ),
         Alert(
             name="FleetTLSLogLag",
@@ -71,7 +71,7 @@ histogram_quantile(0.99,
             summary="{{ $labels.instance }} is behind in reading {{ $labels.source }}",
             description="Reading the log {{ $labels.source }} is {{ $value | humanizeDuration }}"
             " behind writing. What devices refuse is seen that late.",
-            dashboard=_PAGE,
+            dashboard=EXPORTER,
         ),
     )
 
@@ -87,7 +87,7 @@ def _faults(values: Exporters) -> tuple[Alert, ...]:
             summary="{{ $labels.instance }} cannot read the log {{ $labels.source }}",
             description="The handshake log {{ $labels.source }} cannot be read, or is not there. A"
             " device that refuses its gateway is not seen.",
-            dashboard=_PAGE,
+            dashboard=EXPORTER,
         ),
         Alert(
             name="FleetTLSStoreNotWritten",
@@ -99,7 +99,7 @@ def _faults(values: Exporters) -> tuple[Alert, ...]:
             description="Counts of handshakes, positions in logs or reports of devices cannot be"
             " made durable. No handshake log is read until they can, so a device that refuses its"
             " gateway is not seen.",
-            dashboard=_PAGE,
+            dashboard=EXPORTER,
         ),
         Alert(
             name="FleetTLSConfigReloadFailed",
@@ -110,7 +110,7 @@ def _faults(values: Exporters) -> tuple[Alert, ...]:
             summary="{{ $labels.instance }} runs with an older configuration than its file",
             description="The last reload was refused. `fleet-tls-exporter check-config` names"
             " every fault of the file.",
-            dashboard=_PAGE,
+            dashboard=EXPORTER,
         ),
         Alert(
             name="FleetTLSInventoryIncomplete",
@@ -122,7 +122,7 @@ def _faults(values: Exporters) -> tuple[Alert, ...]:
             description="{{ if $value }}{{ $value }} entries of {{ $labels.source }} cannot be"
             " used.{{ else }}{{ $labels.source }} could not be read; what it said before still"
             " rules.{{ end }} The log of {{ $labels.instance }} says which and why.",
-            dashboard=_PAGE,
+            dashboard=EXPORTER,
         ),
         Alert(
             name="FleetTLSSeriesBudget",
@@ -134,6 +134,6 @@ def _faults(values: Exporters) -> tuple[Alert, ...]:
             " series budget",
             description="At 100% whole families of series are left out, the details first, and"
             " with them what alerts and dashboards are made of.",
-            dashboard=_PAGE,
+            dashboard=EXPORTER,
         ),
     )

@@ -1,10 +1,10 @@
 """Trust sync: what devices report of their trust stores, beside what is wanted of them."""
 
 from exporter.alerts.model import Alert, Rule, Scope, Severity
+from exporter.alerts.pages import FLEET
 from exporter.alerts.values import TrustSync
 from exporter.durations import format_duration
 
-_PAGE = "fleet-tls"
 _CLASS = "{{ if $labels.device_class }}class {{ $labels.device_class }}{{ else }}no class{{ end }}"
 _ASKED = "max by (job, api) (fleet_tls_trust_poll_attempts_total)"
 
@@ -61,7 +61,7 @@ def _of_class(
         for_s=for_s,
         summary=summary,
         description=description,
-        dashboard=_PAGE,
+        dashboard=FLEET,
         why=why,
     )
 
@@ -102,5 +102,5 @@ or
         "{{ else }}{{ $labels.api }} has not given a good answer yet.{{ end }}"
         " The last reports stay, and grow old; fleet_tls_trust_poll_failures_total has the"
         " reasons.",
-        dashboard=_PAGE,
+        dashboard=FLEET,
     )

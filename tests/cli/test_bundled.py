@@ -55,9 +55,11 @@ async def test_the_dashboards_are_written_where_they_are_wanted(tmp_path: Path) 
     ended = await run("dashboards", "--output", tmp_path)
 
     assert ended.code == 0
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
-        path.name: path.read_bytes() for path in (ROOT / "dashboards").iterdir()
-    }
+    assert contents_of(tmp_path) == contents_of(ROOT / "dashboards")
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.slow

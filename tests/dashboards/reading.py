@@ -1,4 +1,4 @@
-"""The committed dashboards, as Grafana reads them: panels, and queries with variables filled in."""
+"""The committed dashboards as Grafana reads them: panels, and queries with their variables."""
 
 import json
 import re
