@@ -169,29 +169,52 @@ async def prune(
     return gone.rowcount
 
 
+class ChainCheck:
+    """Checks entries one after the other, the oldest first; pure.
+
+    Attributes:
+        count: Entries so far; ``head``: the hash of the last one.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.head = ""
+        self._first: Entry | None = None
+        self._last: Entry | None = None
+        self._checkpoints: dict[int, str] = {0: GENESIS}
+
+    def faults_of(self, entry: Entry) -> Iterator[str]:
+        """Yield a sentence for each way in which ``entry`` is changed or out of place."""
+        if entry.hash != entry.expected_hash():
+            yield f"entry {entry.number} was changed: its hash is not that of what it says"
+        last = self._last
+        if last is None:
+            self._first = entry
+        elif entry.number != last.number + 1:
+            yield f"between entries {last.number} and {entry.number} some are missing"
+        elif entry.previous_hash != last.hash:
+            yield f"entry {entry.number} does not follow entry {last.number}"
+        if entry.kind is Kind.CHECKPOINT:
+            facts = entry.facts()
+            self._checkpoints[int(str(facts["pruned_to"]))] = str(facts["hash"])
+        self._last, self.head, self.count = entry, entry.hash, self.count + 1
+
+    def faults_of_beginning(self) -> Iterator[str]:
+        """Yield a sentence when what came before the first entry is not accounted for."""
+        first = self._first
+        if first is not None and self._checkpoints.get(first.number - 1) != first.previous_hash:
+            yield f"the journal begins at entry {first.number}, and no checkpoint says why"
+
+
 def faults_in(journal: Iterable[Entry]) -> Iterator[str]:
     """Yield a sentence for each entry that was changed, is missing or is out of place; pure.
 
     ``journal``: all entries there are, the oldest first.
     """
-    before: Entry | None = None
-    started: Entry | None = None
-    checkpoints: dict[int, str] = {0: GENESIS}
+    check = ChainCheck()
     for entry in journal:
-        if entry.hash != entry.expected_hash():
-            yield f"entry {entry.number} was changed: its hash is not that of what it says"
-        if before is None:
-            started = entry
-        elif entry.number != before.number + 1:
-            yield f"between entries {before.number} and {entry.number} some are missing"
-        elif entry.previous_hash != before.hash:
-            yield f"entry {entry.number} does not follow entry {before.number}"
-        if entry.kind is Kind.CHECKPOINT:
-            facts = entry.facts()
-            checkpoints[int(str(facts["pruned_to"]))] = str(facts["hash"])
-        before = entry
-    if started is not None and checkpoints.get(started.number - 1) != started.previous_hash:
-        yield f"the journal begins at entry {started.number}, and no checkpoint says why"
+        yield from check.faults_of(entry)
+    yield from check.faults_of_beginning()
 
 
 def _entry(row: RowMapping | Mapping[str, object]) -> Entry:

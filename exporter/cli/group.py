@@ -60,6 +60,26 @@ COMMANDS: Mapping[str, Place] = {
         name="dashboards",
         summary="Write the bundled Grafana dashboards.",
     ),
+    "rollback": Place(
+        module="exporter.cli.remediation",
+        name="rollback",
+        summary="Roll a gateway's certificate back by hand, by the same decision.",
+    ),
+    "remediation": Place(
+        module="exporter.cli.remediation",
+        name="remediation",
+        summary="What the guarded rollback did; hold, release, approve, stop.",
+    ),
+    "journal": Place(
+        module="exporter.cli.remediation",
+        name="journal",
+        summary="What was asked, decided and done, in order.",
+    ),
+    "explain": Place(
+        module="exporter.cli.remediation",
+        name="explain",
+        summary="Replay a decision from its evidence.",
+    ),
     "recovery-bundle": Place(
         module="exporter.cli.recovery",
         summary="A certificate by the old CA, for a gateway whose devices cannot be reached.",

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.clock import Clock
 from exporter.errors import StoreError
-from exporter.journal import Entry, Kind
+from exporter.journal import ChainCheck, Entry, Kind
 from exporter.remediation.codec import from_json
 from exporter.remediation.decide import Question
 from exporter.remediation.intents import Hold, Intent, TakenError
@@ -25,6 +25,7 @@ from exporter.wording import shown
 BASE = "/api/v1/remediation"
 _MOST_BYTES = 64 << 10
 _MOST_ENTRIES = 1_000
+_MOST_FAULTS = 100
 
 _T = TypeVar("_T", bound=BaseModel)
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -76,7 +77,12 @@ class RemediationApi:
 
     def endpoints(self) -> Iterable[Opened]:
         """Return them all."""
-        reading = {"": self.status, "/journal": self.journal, "/decisions/{number}": self.explain}
+        reading = {
+            "": self.status,
+            "/journal": self.journal,
+            "/journal/verify": self.verify,
+            "/decisions/{number}": self.explain,
+        }
         changing = {
             "/rollback": self.rollback,
             "/hold": self.hold,
@@ -126,6 +132,19 @@ class RemediationApi:
             limit=max(1, min(limit, _MOST_ENTRIES)),
         )
         return web.json_response({"items": [entry_json(entry) for entry in found]})
+
+    async def verify(self, _request: web.Request) -> web.Response:
+        """Answer whether an entry was changed or is missing."""
+        checked = ChainCheck()
+        faults: list[str] = []
+        after = 0
+        while found := await self._records.journal(after=after, limit=_MOST_ENTRIES):
+            faults += [fault for entry in found for fault in checked.faults_of(entry)]
+            after = found[-1].number
+        faults += checked.faults_of_beginning()
+        return web.json_response(
+            {"entries": checked.count, "faults": faults[:_MOST_FAULTS], "head": checked.head}
+        )
 
     async def explain(self, request: web.Request) -> web.Response:
         """Answer with a decision, its evidence, and what the function of today makes of it."""
