@@ -27,7 +27,7 @@ class Versions:
         self.root = root
         self.current = root / "current"
         self.scratch = root / "scratch"
-        self.scratch.mkdir(parents=True, mode=0o700)
+        self.scratch.mkdir(parents=True, mode=0o700, exist_ok=True)
         self._count = 0
 
     @property

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from exporter.gateway.agent.driver import Driver
 from exporter.gateway.agent.drivers import Terminator, make_driver
 from tests import daemons
 from tests.daemons import Daemon, free_port, is_listening, need, wait_until
+from tests.gateway.agent.real.agent_process import AgentProcess
 from tests.gateway.agent.real.stand import SClient, Service, Versions
+from tests.pki import Issued
 
 HTTP = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 # MQTT 3.1.1, 3.1 and 3.14: CONNECT as "dev-01", DISCONNECT
@@ -36,6 +39,7 @@ class Real:
     words: str
     logs: tuple[str, ...]
     section: Terminator
+    settings: Mapping[str, object]
     stop: Callable[[], None]
 
     def driver(self) -> Driver:
@@ -49,7 +53,17 @@ class Real:
         return b"".join(path.read_bytes() for path in paths if path.exists())
 
 
-Start = Callable[[Path, Versions], AbstractContextManager[Real]]
+Settings = Mapping[str, object]
+Before = Callable[[Settings], None]
+"""Is told the agent's section of the terminator before that is started."""
+
+
+class Start(Protocol):
+    """Runs a terminator that serves what ``versions`` have."""
+
+    def __call__(
+        self, folder: Path, versions: Versions, /, *, before: Before = ...
+    ) -> AbstractContextManager[Real]: ...
 
 
 @contextmanager
@@ -60,6 +74,7 @@ def nginx(
     context: str = "http",
     chosen: bool = False,
     more: str = "",
+    before: Before = lambda _settings: None,
 ) -> Iterator[Real]:
     """nginx with one server; ``chosen``: a variable chooses its certificate."""
     port = free_port()
@@ -90,6 +105,7 @@ def nginx(
         "handshakes_log": f"{folder}/tls.log",
         "timeout": "15s",
     }
+    before({"nginx": section})
     with daemon:
         yield _real(
             "nginx", section, folder, versions, port, HTTP, ("error.log", "tls.log"), daemon
@@ -102,17 +118,28 @@ def haproxy(
     versions: Versions,
     *,
     apply: str = "runtime",
-    bind: str = "",
+    ticket_keys: str = "",
     globally: str = "",
     crt_list: Path | None = None,
+    before: Before = lambda _settings: None,
 ) -> Iterator[Real]:
-    """HAProxy with its master; ``bind``, ``globally``: further settings."""
+    """HAProxy with its master.
+
+    Args:
+        ticket_keys: Base64 of a ticket key, to be read from a file.
+        globally: A setting of the section ``global``.
+        crt_list: The list of certificates to use, in place of the certificate itself.
+    """
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
     served = f"crt {versions.current}/haproxy.pem"
     if crt_list is not None:
         crt_list.write_text(f"{versions.current}/haproxy.pem [alpn http/1.1]\n")
         served = f"crt-list {crt_list}"
-    port = free_port()
-    folder.mkdir(parents=True, exist_ok=True)
+    if ticket_keys:
+        keys = folder / "keys"
+        keys.write_text(f"{ticket_keys}\n" * 3)
+        served += f" tls-ticket-keys {keys}"
     (folder / "1-defaults.cfg").write_text(
         f"global\n  {globally}\n  log stdout format raw local0 info\n"
         f"  stats socket {folder}/admin.sock mode 600 level admin\n"
@@ -121,7 +148,7 @@ def haproxy(
     )
     (folder / "2-gateway.cfg").write_text(
         f"frontend gateway\n  mode http\n"
-        f"  bind 127.0.0.1:{port} ssl {served} {bind}\n"
+        f"  bind 127.0.0.1:{port} ssl {served}\n"
         '  http-request return status 200 content-type text/plain string "ok"\n'
     )
     command = (
@@ -137,13 +164,19 @@ def haproxy(
         "handshake_include": f"{folder}/1-defaults.cfg",
         "timeout": "15s",
     }
+    before({"haproxy": section})
     with Daemon(command, directory=folder, ports=(port,)) as daemon:
         yield _real("haproxy", section, folder, versions, port, HTTP, ("output",), daemon)
 
 
 @contextmanager
 def mosquitto(
-    folder: Path, versions: Versions, *, drop_tickets: bool = False, log_type: str = "warning"
+    folder: Path,
+    versions: Versions,
+    *,
+    drop_tickets: bool = False,
+    log_type: str = "warning",
+    before: Before = lambda _settings: None,
 ) -> Iterator[Real]:
     port = free_port()
     (folder / "conf.d").mkdir(parents=True)
@@ -158,17 +191,18 @@ def mosquitto(
         f"keyfile {versions.current}/key.pem\ninclude_dir {folder}/conf.d\n"
     )
     command = [need("mosquitto"), "-c", str(config), "-d"]
+    section = {
+        "addresses": [f"127.0.0.1:{port}"],
+        "config": str(config),
+        "pid_file": str(pid_file),
+        "restart": [f"{folder}/restart.sh"],
+        "drop_tickets": drop_tickets,
+        "handshake_include": f"{folder}/conf.d",
+        "timeout": "15s",
+    }
+    before({"mosquitto": section})
     with Service(folder, command, pid_file) as service:
         wait_until(lambda: is_listening(port), what="mosquitto to listen")
-        section = {
-            "addresses": [f"127.0.0.1:{port}"],
-            "config": str(config),
-            "pid_file": str(pid_file),
-            "restart": [str(service.script)],
-            "drop_tickets": drop_tickets,
-            "handshake_include": f"{folder}/conf.d",
-            "timeout": "15s",
-        }
         yield _real(
             "mosquitto", section, folder, versions, port, MQTT, ("mosquitto.log",), service
         )
@@ -192,8 +226,34 @@ def _real(  # noqa: PLR0917 - each says what it is by its name
         words=words,
         logs=logs,
         section=Terminator.model_validate_json(json.dumps({name: section})),
+        settings={name: section},
         stop=daemon.stop,
     )
 
 
 TERMINATORS: Mapping[str, Start] = {"nginx": nginx, "haproxy": haproxy, "mosquitto": mosquitto}
+
+
+@contextmanager
+def standing(
+    which: Start, folder: Path, first: Issued, **more: object
+) -> Iterator[tuple[Real, AgentProcess]]:
+    """A terminator and the agent that stands in front of it, with version 1 served and proven."""
+    devices = [{"name": f"dev-0{n}", "fallback_channel": n == 3} for n in (1, 2, 3)]
+    options = {"devices": devices, **more}
+    versions = Versions(folder / "agent")
+
+    def begin(settings: Settings) -> None:
+        """Have the agent make ``current``: without that no terminator starts."""
+        with AgentProcess(folder, settings, first, **options):
+            pass
+
+    with which(folder / "terminator", versions, before=begin) as real:
+        agent = AgentProcess(folder, real.settings, first, **options)
+        with agent:
+            wait_until(
+                lambda: bool(agent.certificates()["versions"][0]["proven"]),
+                within_s=30,
+                what="version 1 to be proven",
+            )
+            yield real, agent

@@ -1,5 +1,6 @@
 """What every driver does, each with its real terminator."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,18 @@ async def test_a_dead_terminator_is_not_alive_and_takes_nothing_on(
     assert not await driver.is_alive()
     with pytest.raises(DriverError, match=r"does not run|does not answer"):
         await driver.apply(folder, same_key_kind=True)
+
+
+async def test_a_driver_works_on_while_the_configuration_cannot_be_read(real: Real) -> None:
+    driver = real.driver()
+    for path in files_of(real.folder):
+        path.unlink()
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(driver.run())
+        await asyncio.wait([running], timeout=0.3)
+        assert not running.done()
+        running.cancel()
 
 
 async def test_a_rehearsal_serves_elsewhere_and_leaves_nothing(real: Real, new: Authority) -> None:

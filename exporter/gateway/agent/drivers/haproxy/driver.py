@@ -1,6 +1,7 @@
 """HAProxy: checked by ``haproxy -c``, told over its control socket or by its master's reload."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +29,8 @@ from exporter.handshake_log.advice import HAPROXY_FORMATS
 
 COMBINED = "haproxy.pem"
 """In a version's folder: chain and key in one file, as a ``bind`` line's ``crt`` wants them."""
+log = logging.getLogger(__name__)
+
 _CHECK = "check"
 _POLL_S = 0.05
 _TROUBLE = re.compile(r"\[ALERT\]\s+\(\d+\) : (?P<words>.+)")
@@ -111,7 +114,11 @@ class HaproxyDriver:
     async def run(self) -> None:
         """Remove what an earlier run left, read the configuration, then have nothing to do."""
         await asyncio.to_thread(end_leftover, self._place.scratch)
-        await self._load()
+        try:
+            await self._load()
+        except DriverError as exc:
+            # the operator may put it right before anything is to be changed
+            log.warning("what becomes of session tickets is not known: %s", exc)
         await asyncio.get_running_loop().create_future()
 
     async def is_alive(self) -> bool:

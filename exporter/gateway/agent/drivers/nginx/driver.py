@@ -1,6 +1,7 @@
 """nginx: checked by ``nginx -t``, told by ``nginx -s reload``, believed by its new workers."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ from exporter.gateway.agent.terminator import (
     write_whole,
 )
 from exporter.gateway.messages import DebugLevel, Fingerprint, Tickets
+
+log = logging.getLogger(__name__)
 
 _CHECK = "check"
 # "nginx: [emerg] …" on standard error, "… [emerg] 12#12: …" in the log
@@ -82,7 +85,11 @@ class NginxDriver:
     async def run(self) -> None:
         """Remove what an earlier run left, read the configuration, then have nothing to do."""
         await asyncio.to_thread(end_leftover, self._place.scratch)
-        await self._load()
+        try:
+            await self._load()
+        except DriverError as exc:
+            # the operator may put it right before anything is to be changed
+            log.warning("what becomes of session tickets is not known: %s", exc)
         await asyncio.get_running_loop().create_future()
 
     async def is_alive(self) -> bool:
