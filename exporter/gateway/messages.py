@@ -6,6 +6,8 @@ open (a newer platform may say more). Both are strict: what comes over the wire 
 snake_case here.
 """
 
+import re
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -43,6 +45,22 @@ def _no_number(value: object) -> object:
 
 Yes = Annotated[Literal[True], BeforeValidator(_no_number)]
 """``true``: the caller must say it, and cannot say anything else."""
+
+
+# RFC 3339, 5.6. pydantic would take "0" for the beginning of 1970
+_WRITTEN_OUT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _written_out(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not _WRITTEN_OUT.fullmatch(value):
+        raise ValueError("write a moment as in RFC 3339, like 2026-11-24T12:00:00Z")
+    return datetime.fromisoformat(value.upper())
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+"""With an offset, always."""
 
 
 def _exactly_one_of(schema: JsonDict) -> None:
@@ -138,7 +156,7 @@ class Operation(Answer):
     to_version: int
     status: OperationStatus
     detail: str = ""
-    confirm_by: AwareDatetime | None = None
+    confirm_by: Moment | None = None
 
 
 class ConfirmRequest(Request):
@@ -213,7 +231,7 @@ class Rehearsal(Answer):
     address: str
     version: int | None = None
     fingerprint: Fingerprint
-    until: AwareDatetime
+    until: Moment
 
 
 class Serving(Answer):
@@ -255,9 +273,9 @@ class CertificateVersion(Answer):
     version: VersionNumber
     state: VersionState
     fingerprint: Fingerprint
-    not_before: AwareDatetime
-    not_after: AwareDatetime
-    activated_at: AwareDatetime | None = None
+    not_before: Moment
+    not_after: Moment
+    activated_at: Moment | None = None
     proven: bool = False
     key_usable: bool | None = None
     chain: str = ""
@@ -335,8 +353,8 @@ class DeviceTrustStore(Answer):
     device_id: DeviceId
     status: DeviceUpdateStatus
     anchors: tuple[Fingerprint, ...] | None = None
-    reported_at: AwareDatetime | None = None
-    received_at: AwareDatetime | None = None
+    reported_at: Moment | None = None
+    received_at: Moment | None = None
     error: str | None = None
 
 
@@ -357,7 +375,7 @@ class TrustStoreReportRequest(Request):
     """
 
     anchors: Annotated[tuple[Pem, ...], Field(max_length=1_000)]
-    reported_at: AwareDatetime
+    reported_at: Moment
 
 
 class RecoveryRequest(Request):
@@ -406,7 +424,7 @@ class Settings(Answer):
 
     debug_level: DebugLevel = Field(alias="GatewayConfig.tls.debugLevel")
     log_handshakes: bool = Field(alias="GatewayConfig.tls.logHandshakes")
-    verbose_until: AwareDatetime | None = None
+    verbose_until: Moment | None = None
 
 
 # Errors

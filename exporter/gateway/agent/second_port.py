@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import shutil
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -99,10 +100,13 @@ class Rehearsals:
     async def _start(self, core: Core, play: _Play, address: Address, seconds: float) -> Rehearsal:
         await self.stop()
         ready: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
-        until = core.clock.now() + timedelta(seconds=seconds)
-        self._running = self._tasks.create_task(
-            self._hold(core, play, address, seconds=seconds, ready=ready)
-        )
+        proved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def last() -> None:
+            await proved  # the time of the proof is not taken off
+            await core.clock.sleep(seconds)
+
+        self._running = self._tasks.create_task(self._hold(core, play, address, ready, last))
         try:
             async with asyncio.timeout(_START_S):
                 where = await ready
@@ -118,11 +122,12 @@ class Rehearsals:
             raise RefusedError(
                 ErrorCode.GATEWAY_FAILED, f"it is not served on the second port: {fault}"
             )
+        proved.set_result(None)
         return Rehearsal(
             address=str(where),
             version=play.version,
             fingerprint=play.chain[0].fingerprint_sha256,
-            until=until,
+            until=core.clock.now() + timedelta(seconds=seconds),
         )
 
     async def _hold(
@@ -130,15 +135,14 @@ class Rehearsals:
         core: Core,
         play: _Play,
         address: Address,
-        *,
-        seconds: float,
         ready: asyncio.Future[Address],
+        last: Callable[[], Awaitable[None]],
     ) -> None:
         try:
             async with core.driver.rehearse(play.folder, address) as where:
                 if not ready.done():
                     ready.set_result(where)
-                await core.clock.sleep(seconds)
+                await last()
         except DriverError as exc:
             if ready.done():
                 log.warning("the rehearsal ended badly: %s", exc)

@@ -57,7 +57,7 @@ class Agent:
 
     url: str
     directory: Path
-    driver: Driver
+    driver: Driver | None = None
     token: str | None = TOKEN
     session: aiohttp.ClientSession = field(repr=False)
 
