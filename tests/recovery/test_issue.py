@@ -1,10 +1,12 @@
 """What is issued for a request, and what is refused."""
 
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -14,6 +16,7 @@ from exporter.recovery.issue import (
     Wanted,
     fault_of_issued,
     hash_for,
+    is_key_of,
     names_asked,
     read_request,
     template,
@@ -172,3 +175,54 @@ def test_a_signers_answer_is_checked_like_a_strangers() -> None:
 def test_a_request_tells_the_names_it_asks_for() -> None:
     assert names_asked(request_for(NAME)) == (NAME,)
     assert names_asked(request_for()) == ()
+
+
+@pytest.mark.parametrize("algorithm", ["ec-p384", "ed25519"])
+def test_a_ca_with_another_kind_of_key_signs_in_its_own_way(algorithm: str) -> None:
+    key = (
+        ec.generate_private_key(ec.SECP384R1())
+        if algorithm == "ec-p384"
+        else ed25519.Ed25519PrivateKey.generate()
+    )
+    authority = make_ca("another old CA", key=key)
+    issuer = x509.load_der_x509_certificate(authority.der)
+    request = request_for(NAME)
+
+    made = template(request, issuer, MONTH, now=NOW).sign(key, hash_for(key))
+
+    assert is_key_of(issuer, key)
+    assert not is_key_of(ISSUER, key)
+    assert fault_of_issued(made, request, issuer, MONTH) == ""
+
+
+def test_an_old_root_of_version_1_without_any_extension_may_issue(tmp_path: Path) -> None:
+    for words in (
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.csr"
+        " -subj /CN=older",
+        "x509 -req -in ca.csr -signkey ca.key -out ca.pem -days 30",
+    ):
+        subprocess.run(
+            ["openssl", *words.split()], cwd=tmp_path, check=True, capture_output=True, timeout=30
+        )
+    issuer = x509.load_pem_x509_certificate((tmp_path / "ca.pem").read_bytes())
+
+    made = template(request_for(NAME), issuer, MONTH, now=datetime.now(UTC))  # noqa: TID251 - openssl's clock
+    known = made.sign(KEY, SHA256()).extensions
+
+    assert issuer.version is x509.Version.v1
+    assert known.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+
+
+def test_a_request_may_ask_for_a_purpose_and_not_be_a_client() -> None:
+    asked = (ExtendedKeyUsageOID.SERVER_AUTH,)
+
+    made = issued(request_for(NAME, purposes=asked))
+
+    purposes = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(purposes) == [ExtendedKeyUsageOID.SERVER_AUTH]
+
+
+def test_a_good_request_is_read_as_it_is() -> None:
+    request = request_for(NAME)
+
+    assert read_request(request.public_bytes(Encoding.PEM), what="gw.csr") == request
