@@ -1,5 +1,6 @@
 """``demo``: a fleet on loopback, and the service watching it."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +24,12 @@ Runs until SIGTERM or Ctrl-C and leaves nothing behind.
 )
 @click.option("--devices", default=18, show_default=True, help="How many devices.")
 @click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where the service listens; the fleet itself stays on loopback.",
+)
+@click.option(
     "--port", default=9883, show_default=True, help="Of the service; 0: any that is free."
 )
 @click.option(
@@ -45,6 +52,12 @@ Runs until SIGTERM or Ctrl-C and leaves nothing behind.
     default="dry_run",
     show_default=True,
     help="Whether the service may change the gateway by itself.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Holds the credential to use; without it a fresh one is made.",
 )
 @click.option("--json", "json", is_flag=True, help="One line of JSON once every target was seen.")
 def command(**given: Any) -> None:

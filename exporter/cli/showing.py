@@ -22,7 +22,9 @@ def show_demo(given: Mapping[str, Any]) -> None:
     """
     options = DemoOptions(
         devices=given["devices"],
+        host=given["host"],
         port=given["port"],
+        token_file=given["token_file"],
         terminator=Terminator(given["terminator"]),
         break_=Break(given["break_"]) if given["break_"] else None,
         rotate=given["rotate"],

@@ -20,8 +20,9 @@ _DEVICE_STORE = "device-ca"
 class Layout:
     """Where everything is in the demo's directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, token: bytes | None = None) -> None:
         self.directory = directory
+        self._token = token or secrets.token_urlsafe(32).encode() + b"\n"
         self.config = directory / "config.yml"
         self.token_file = directory / "token"
         self.gateway_log = directory / "gateway.log"
@@ -31,10 +32,10 @@ class Layout:
         self.anchors = directory / "anchors"
 
     def write_secrets(self, ca: Authorities) -> None:
-        """Write the CAs with their keys, and a fresh token; keys and token are for us alone."""
+        """Write the CAs with their keys, and the token; keys and token are for us alone."""
         for folder in (self.pki, self.gateway, self.devices, self.anchors):
             folder.mkdir()
-        _write_private(self.token_file, secrets.token_urlsafe(32).encode() + b"\n")
+        _write_private(self.token_file, self._token)
         named = {
             "old-ca": ca.old_ca,
             "old-intermediate": ca.old_intermediate,

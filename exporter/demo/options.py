@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from exporter.errors import ConfigError, Fault
 
@@ -38,14 +39,18 @@ class DemoOptions:
     """One run of the demo.
 
     Attributes:
+        host: Where the service's HTTP listens; the fleet itself stays on loopback.
         port: Of the service's HTTP; 0: any free one.
+        token_file: Holds the credential; None: a fresh one is made.
         break_: None: everything stays healthy.
         rotate: Start a phased rotation and play the approving person.
         json: Print one JSON object when ready, and nothing else.
     """
 
     devices: int = 18
+    host: str = "127.0.0.1"
     port: int = 9883
+    token_file: Path | None = None
     terminator: Terminator = Terminator.EMBEDDED
     break_: Break | None = None
     rotate: bool = False

@@ -18,10 +18,11 @@ from exporter.demo.stage import Stage
 from exporter.demo.watch import DemoError, wait_for_looks
 from exporter.demo.workspace import workspace
 from exporter.errors import ConfigError, ExporterError, Fault
+from exporter.text_files import read_bounded
 
 # Seconds within which everything has been seen to work; more is a fault, and said so
 _READY_S = 60.0
-_HOST = "127.0.0.1"
+_MAX_TOKEN_BYTES = 4096
 _SUMMARY_EVERY_S = 1.0
 
 Say = Callable[[str], None]
@@ -49,11 +50,13 @@ async def run_demo(options: DemoOptions, service: Service, *, say: Say, clock: C
         DemoError: it could not start.
     """
     check_options(options)
-    _check_port(options.port)
+    _check_port(options.host, options.port)
+    given = options.token_file
+    token = read_bounded(given, _MAX_TOKEN_BYTES) if given else None
     with workspace() as directory, _signals() as stopped:
-        layout = Layout(directory)
+        layout = Layout(directory, token)
         with Stage(layout, clock, device_count=options.devices) as stage:
-            stage.write_config(f"{_HOST}:{options.port}")
+            stage.write_config(f"{options.host}:{options.port}")
             url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             with _first_error():
                 async with asyncio.TaskGroup() as tasks:
@@ -100,14 +103,14 @@ def _signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def _check_port(port: int) -> None:
+def _check_port(host: str, port: int) -> None:
     # Before a certificate is made or a line printed; the service binds it for good
     try:
-        socket.create_server((_HOST, port)).close()
+        socket.create_server((host, port)).close()
     except OSError as error:
         fault = Fault(
             place="--port",
-            message=f"{_HOST}:{port} cannot be used ({os.strerror(error.errno or 0)}); "
+            message=f"{host}:{port} cannot be used ({os.strerror(error.errno or 0)}); "
             "name another one, or 0 for any that is free",
         )
         raise ConfigError([fault]) from error
