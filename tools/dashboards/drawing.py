@@ -69,7 +69,7 @@ def _variables(asked: Iterable[Variable]) -> Iterable[_Variable]:
     )
     for variable in (jobs, *asked):
         yield _queried(variable)
-    # Where a browser reaches the exporter; changed by: fleet-tls-exporter dashboards --values
+    # Where a browser reaches the exporter; a constant, so that it can be changed in Grafana
     yield dashboard.ConstantVariable("exporter").value(Links().exporter)
 
 
