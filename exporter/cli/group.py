@@ -50,6 +50,10 @@ COMMANDS: Mapping[str, Place] = {
         module="exporter.cli.trust_map",
         summary="Which device classes trust which CAs, and what hangs on each.",
     ),
+    "gateway-agent": Place(
+        module="exporter.cli.gateway_agent",
+        summary="The management API in front of a TLS terminator.",
+    ),
     "rules": Place(
         module="exporter.cli.bundled",
         name="rules",

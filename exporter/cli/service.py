@@ -1,10 +1,12 @@
-"""Runs the service in an event loop until a signal, and sees to it that it does end."""
+"""Runs the service or the agent in an event loop until a signal; it does end, whatever hangs."""
 
 import asyncio
 import logging
 import os
 import signal
 import threading
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -23,14 +25,26 @@ class _Stopped(Exception):  # noqa: N818 - a signal, not an error
     """SIGTERM or SIGINT came."""
 
 
+Work = Callable[[], Coroutine[None, None, None]]
+
+
 def serve(config: Path) -> None:
     """Run the service of ``config`` until SIGTERM or SIGINT.
 
     Raises:
         ConfigError: it cannot run.
     """
+    run_until_stopped(partial(run_service, config))
+
+
+def run_until_stopped(work: Work) -> None:
+    """Do ``work`` until SIGTERM or SIGINT; it ends by being cancelled.
+
+    Raises:
+        ExporterError: what ended it that somebody can act on.
+    """
     try:
-        uvloop.run(_until_stopped(config))
+        uvloop.run(_until_stopped(work))
     except BaseExceptionGroup as group:
         _, rest = group.split(_Stopped)
         if rest is not None:
@@ -38,12 +52,12 @@ def serve(config: Path) -> None:
         log.info("ended")
 
 
-async def _until_stopped(config: Path) -> None:
+async def _until_stopped(work: Work) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_service(config))
+        tasks.create_task(work())
         await stopped.wait()
         _end_for_certain()
         systemd.notify("STOPPING=1")

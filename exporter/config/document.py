@@ -132,11 +132,16 @@ _DISCOVERY = """\
 def document() -> str:
     """Return docs/configuration.md."""
     parts = [_INTRODUCTION, f"```yaml\n{EXAMPLE}```\n", "## Keys\n"]
-    for path, model in _sections("", Config):
-        title = f"### `{path}`" if path else "### Top level"
-        parts.append(f"{title}\n\n{_first_line(model)}\n\n{_table(model)}")
+    parts += keys_of(Config)
     parts.append(_DISCOVERY)
     return "\n".join(parts)
+
+
+def keys_of(model: type[BaseModel]) -> Iterator[str]:
+    """Yield a titled table of keys for ``model`` and for each section in it."""
+    for path, section in _sections("", model):
+        title = f"### `{path}`" if path else "### Top level"
+        yield f"{title}\n\n{_first_line(section)}\n\n{_table(section)}"
 
 
 def _sections(path: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:

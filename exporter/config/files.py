@@ -39,13 +39,13 @@ def file_findings(draft: Draft) -> Iterator[Finding]:
     """
     faulty = set()
     for place, path, is_pem in _needed(draft):
-        problem = "" if path is None else _problem(path, is_pem=is_pem)
+        problem = "" if path is None else problem_of(path, is_pem=is_pem)
         if problem:
             faulty.add(place)
             yield place, problem
     for place, pair in _pairs(draft).items():
         if not faulty & pair.keys():
-            problem = _pair_problem(*pair.values())
+            problem = pair_problem(*pair.values())
             if problem:
                 yield place, problem
 
@@ -75,7 +75,8 @@ def _pairs(draft: Draft) -> Mapping[Path, Mapping[Path, FilePath | None]]:
     }
 
 
-def _pair_problem(cert_file: FilePath | None, key_file: FilePath | None) -> str:
+def pair_problem(cert_file: FilePath | None, key_file: FilePath | None) -> str:
+    """Return why key and certificate cannot be used together; empty: they can."""
     if cert_file is None or key_file is None:
         return ""
     try:
@@ -109,7 +110,8 @@ def _needed(draft: Draft) -> Iterator[tuple[Path, FilePath | None, bool]]:
         yield (*place, "client_key_file"), api.client_key_file, False
 
 
-def _problem(path: FilePath, *, is_pem: bool) -> str:
+def problem_of(path: FilePath, *, is_pem: bool) -> str:
+    """Return why a file cannot be used; empty: it can."""
     try:
         data = read_bounded(path, _MAX_PEM_BYTES if is_pem else _MAX_SECRET_BYTES)
         if is_pem:

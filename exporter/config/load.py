@@ -9,14 +9,11 @@ from exporter.config.draft import Draft, draft_of
 from exporter.config.files import file_findings, load_stores
 from exporter.config.model import Config, Loaded, anchored
 from exporter.config.references import known_names, reference_findings, static_targets
-from exporter.config.sentences import Finding, dotted
-from exporter.errors import ConfigError, Fault
+from exporter.config.sentences import Finding
+from exporter.config.written import faults_of, read_mapping
+from exporter.errors import ConfigError
 from exporter.probe import KNOWN_PROTOCOLS, PROBERS
-from exporter.text_files import decode, read_bounded
-from exporter.yaml_text import YamlDocument, parse_yaml
-
-MAX_BYTES = 16 * 2**20
-_MAX_FAULTS = 200
+from exporter.yaml_text import YamlDocument
 
 
 def load(path: FilePath, *, environ: Mapping[str, str] = os.environ) -> Config:
@@ -28,23 +25,15 @@ def load(path: FilePath, *, environ: Mapping[str, str] = os.environ) -> Config:
         ConfigError: with every fault, each ``FILE:LINE dotted.key`` and a sentence.
     """
     name = str(path)
-    document = parse_yaml(decode(read_bounded(path, MAX_BYTES), name), name)
-    data = document.data
-    if not isinstance(data, dict):
-        message = (
-            "the file is empty; at least `targets:` belongs in it"
-            if data is None
-            else "a mapping belongs here (key: value), beginning with `targets:`"
-        )
-        raise ConfigError([Fault(place=f"{name}:1", message=message)])
+    document, data = read_mapping(path, first_key="targets")
     draft, findings = draft_of(data)
     if draft is None:
-        raise ConfigError(_faults(findings, document, name))
+        raise ConfigError(faults_of(findings, document, name))
     folder = path.absolute().parent
     draft = replace(draft, config=anchored(draft.config, folder, environ))
     findings += _complete(draft, document, path)
     if findings:
-        raise ConfigError(_faults(findings, document, name))
+        raise ConfigError(faults_of(findings, document, name))
     return draft.config
 
 
@@ -68,15 +57,3 @@ def _complete(draft: Draft, document: YamlDocument, path: FilePath) -> list[Find
         )
     )
     return findings
-
-
-def _faults(findings: list[Finding], document: YamlDocument, name: str) -> list[Fault]:
-    by_line = sorted((document.lines.at(place), dotted(place), text) for place, text in findings)
-    faults = [
-        Fault(place=f"{name}:{line} {key}".rstrip(), message=text)
-        for line, key, text in by_line[:_MAX_FAULTS]
-    ]
-    if len(by_line) > _MAX_FAULTS:
-        left = len(by_line) - _MAX_FAULTS
-        faults.append(Fault(place=name, message=f"there are {left} faults more, not shown"))
-    return faults

@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
 from exporter.anchors import TrustStore
+from exporter.config.anchoring import below
 from exporter.config.sections import (
     Rotation,
     TrustStoreSection,
@@ -30,7 +31,6 @@ from exporter.web.options import Options as WebOptions
 from exporter.wording import shown
 
 _SQLITE = "sqlite:///"
-_M = TypeVar("_M", bound=BaseModel)
 
 
 def _store_url(text: str) -> str:
@@ -126,7 +126,7 @@ class Config(BaseModel):
 
 def anchored(config: Config, folder: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Return ``config`` with every relative path made one below ``folder``."""
-    return _anchored(config, folder).model_copy(
+    return below(config, folder).model_copy(
         update={"store": _anchored_store(config, folder, environ)}
     )
 
@@ -139,25 +139,3 @@ def _anchored_store(config: Config, folder: Path, environ: Mapping[str, str]) ->
     if state and "store" not in config.model_fields_set:
         folder = Path(state)
     return _SQLITE + str(folder / config.store.removeprefix(_SQLITE))
-
-
-def _anchored(model: _M, folder: Path) -> _M:
-    changed = {}
-    for key in type(model).model_fields:
-        value = getattr(model, key)
-        new = _anchored_value(value, folder)
-        if new is not value:
-            changed[key] = new
-    return model.model_copy(update=changed) if changed else model
-
-
-def _anchored_value(value: object, folder: Path) -> object:
-    match value:
-        case Path():
-            return folder / value
-        case BaseModel():
-            return _anchored(value, folder)
-        case tuple() if any(isinstance(item, Path | BaseModel) for item in value):
-            return tuple(_anchored_value(item, folder) for item in value)
-        case _:
-            return value

@@ -9,7 +9,7 @@ import yaml
 from exporter import yaml_text
 from exporter.config import Config, check, load
 from exporter.config.draft import draft_of
-from exporter.config.load import MAX_BYTES
+from exporter.config.written import MAX_BYTES
 from exporter.errors import ConfigError
 from exporter.handshake_log.options import Side
 from exporter.modes import Mode

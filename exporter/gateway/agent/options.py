@@ -2,9 +2,9 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from exporter.durations import Duration
 from exporter.gateway.agent.drivers import Terminator
@@ -95,6 +95,14 @@ class DeviceOptions(BaseModel):
     )
 
 
+def _each_once(devices: tuple[DeviceOptions, ...]) -> tuple[DeviceOptions, ...]:
+    counts = Counter(device.name for device in devices)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(f"the device {twice[0]!r} stands here more than once")
+    return devices
+
+
 class Options(BaseModel):
     """Everything an operator can set of one gateway's agent."""
 
@@ -128,12 +136,6 @@ class Options(BaseModel):
     verbose_for: Duration = Field(
         3_600.0, ge=1, le=604_800, description="Verbose logging goes off by itself after that."
     )
-    devices: tuple[DeviceOptions, ...] = Field((), description="The devices behind the gateway.")
-
-    @model_validator(mode="after")
-    def _names(self) -> Self:
-        counts = Counter(device.name for device in self.devices)
-        twice = [name for name, count in counts.items() if count > 1]
-        if twice:
-            raise ValueError(f"the device {twice[0]!r} stands in devices more than once")
-        return self
+    devices: Annotated[tuple[DeviceOptions, ...], AfterValidator(_each_once)] = Field(
+        (), description="The devices behind the gateway."
+    )
