@@ -23,6 +23,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     # the parts of the data path; fleet says by a protocol what it wants of a judge
     frozenset({
         "exporter.fleet", "exporter.gateway", "exporter.handshake_log", "exporter.probe",
+        "exporter.recovery.issue",
         "exporter.targets", "exporter.trust_store", "exporter.verdicts", "exporter.webhook",
     }),
     # what can be set stands beside the part it is for; config composes it
@@ -67,8 +68,10 @@ PURE = (
     "exporter.cli.paste", "exporter.remediation.decide",
     "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
     "exporter.recovery", "exporter.remediation.assemble", "exporter.remediation.sentences",
-    "exporter.webhook.payload",
-    "exporter.alerts",
+    "exporter.webhook.payload", "exporter.alerts",
+    "exporter.rotation.authority", "exporter.rotation.blockers", "exporter.rotation.devices",
+    "exporter.rotation.gate", "exporter.rotation.model", "exporter.rotation.phases",
+    "exporter.rotation.reconcile", "exporter.rotation.steps", "exporter.rotation.view",
 )  # fmt: skip
 IMPURE = {"asyncio", "socket", "logging", "time", "aiohttp", "uvloop", "exporter.clock"}
 

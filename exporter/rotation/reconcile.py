@@ -1,0 +1,94 @@
+"""What looking tells about steps that were begun, or that the agent took by itself; pure.
+
+After a crash an intent is neither repeated nor forgotten: what is served says how it ended.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from exporter.rotation.model import Facts, GatewayMark, Marks, Plan, PlannedGateway, Step
+from exporter.rotation.options import Options
+from exporter.rotation.phases import before_of
+from exporter.rotation.steps import MOST_TRIES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one gateway's journal has to say from now on, and why."""
+
+    gateway: str
+    mark: GatewayMark
+    why: str
+
+
+def reconciled(
+    plan: Plan, facts: Facts, marks: Marks, *, now: datetime, options: Options
+) -> Iterator[Found]:
+    """Yield the gateways whose journal is behind what is served."""
+    for planned in plan.gateways:
+        found = facts.gateways.get(planned.name)
+        if found is None or found.served is None:
+            continue  # not seen: nothing is known, and nothing changes
+        told = _told(planned, found.served, marks, now=now, options=options)
+        if told is not None:
+            yield told
+
+
+def _told(
+    planned: PlannedGateway, served: str, marks: Marks, *, now: datetime, options: Options
+) -> Found | None:
+    mark = marks.gateway(planned.name)
+    is_new = served == mark.candidate
+    is_old = served == before_of(planned, marks)
+    if mark.intended is Step.ROTATE and is_new:
+        fresh = replace(
+            mark, intended=None, rotated_at=now, is_confirmed=False, tries=0, retry_at=None
+        )
+        return Found(gateway=planned.name, mark=fresh, why="it is seen to serve its new chain")
+    if mark.intended is Step.ROTATE and is_old:
+        return _failed(planned.name, mark, now=now, options=options)
+    if mark.intended is Step.ROLL_BACK and is_old:
+        return _back(planned.name, mark, "it was put back", now=now)
+    if mark.rotated_at is not None and not mark.is_confirmed and is_old:
+        why = "it went back by itself: its new chain was not confirmed in time"
+        return _back(planned.name, mark, why, now=now)
+    return None
+
+
+def _failed(name: str, mark: GatewayMark, *, now: datetime, options: Options) -> Found:
+    tries = mark.tries + 1
+    if tries >= MOST_TRIES:
+        return _back(name, mark, f"it did not take its new chain, tried {tries} times", now=now)
+    pause = timedelta(seconds=options.retry_pause * 2 ** (tries - 1))
+    fresh = replace(mark, intended=None, tries=tries, retry_at=now + pause)
+    return Found(gateway=name, mark=fresh, why="it did not take its new chain; tried again")
+
+
+def _back(name: str, mark: GatewayMark, why: str, *, now: datetime) -> Found:
+    said = mark.rolled_back_why or why
+    fresh = replace(
+        mark, intended=None, rotated_at=None, is_confirmed=False, tries=0, retry_at=None,
+        rolled_back_at=now, rolled_back_why=said,
+    )  # fmt: skip
+    return Found(gateway=name, mark=fresh, why=said)
+
+
+def adopted(plan: Plan, facts: Facts, marks: Marks, *, now: datetime) -> Iterator[Found]:
+    """Yield what the journal has to say where a person takes what is served for right."""
+    for planned in plan.gateways:
+        found, mark = facts.gateways.get(planned.name), marks.gateway(planned.name)
+        if found is None or found.served is None or mark.intended is not None:
+            continue
+        before = before_of(planned, marks)
+        if found.served == mark.candidate and mark.rotated_at is None:
+            at = found.activated_at or now
+            # It has no dead-man: whoever changed it by hand confirmed it by that
+            fresh = replace(mark, rotated_at=at, is_confirmed=True)
+        elif found.served == before and mark.is_confirmed:
+            fresh = replace(mark, rotated_at=None, is_confirmed=False)
+        elif found.served not in {before, mark.candidate}:
+            fresh = replace(mark, before=found.served, rotated_at=None, is_confirmed=False)
+        else:
+            continue
+        yield Found(gateway=planned.name, mark=fresh, why="a person adopted what is served")

@@ -1,0 +1,46 @@
+"""All that a judgement about one rotation looks at, together; pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from exporter.rotation.model import DeviceFacts, Facts, Marks, Phase, Plan, behind, included
+from exporter.rotation.options import Options
+from exporter.rotation.phases import Position, position_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One rotation at one moment."""
+
+    plan: Plan
+    facts: Facts
+    marks: Marks
+    options: Options
+    now: datetime
+    position: Position
+
+    @property
+    def phase(self) -> Phase:
+        """Where it is."""
+        return self.position.phase
+
+    @property
+    def devices(self) -> tuple[DeviceFacts, ...]:
+        """Those that nobody left out."""
+        return included(self.facts, self.marks)
+
+    def behind(self, gateway: str) -> tuple[DeviceFacts, ...]:
+        """Return those behind one gateway."""
+        return behind(self.facts, self.marks, gateway)
+
+
+def view_of(plan: Plan, facts: Facts, marks: Marks, *, now: datetime, options: Options) -> View:
+    """Return the view, with the position that the facts give."""
+    return View(
+        plan=plan,
+        facts=facts,
+        marks=marks,
+        options=options,
+        now=now,
+        position=position_of(plan, facts, marks, now=now, options=options),
+    )
