@@ -53,6 +53,33 @@ def settled(address: Address) -> Address:
 
 
 @asynccontextmanager
+async def rehearsed(
+    make: Callable[[Address], Instance],
+    scratch: Path,
+    address: Address,
+    *,
+    within_s: float,
+    clock: Clock,
+) -> AsyncIterator[Address]:
+    """Run a second instance for as long as the context lasts; yields where it listens.
+
+    Args:
+        make: Writes what it needs, for the address where it is to listen; may block.
+        scratch: The driver's own folder.
+        address: As it was asked for.
+        within_s: How long it may take to begin.
+        clock: Where time comes from.
+
+    Raises:
+        DriverError: on entering; it would not serve there.
+    """
+    await asyncio.to_thread(end_leftover, scratch)
+    instance = await asyncio.to_thread(lambda: make(settled(address)))
+    async with second(instance, within_s=within_s, clock=clock) as listened_at:
+        yield listened_at
+
+
+@asynccontextmanager
 async def second(instance: Instance, *, within_s: float, clock: Clock) -> AsyncIterator[Address]:
     """Run it; yields its address once it listens there itself.
 

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -115,6 +116,56 @@ def write_whole(path: Path, text: str, *, mode: int = 0o600) -> None:
     except OSError as exc:
         reason = exc.strerror or str(exc)
         raise DriverError(f"{path} cannot be written: {reason}") from exc
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Write another program's file anew in one step, with its owner and mode as they were; blocks.
+
+    Raises:
+        DriverError: it cannot be written; the old one is still there.
+    """
+    target = path.resolve()  # a link stays one
+    try:
+        before = target.stat()
+    except OSError as exc:
+        raise DriverError(f"{path} cannot be written: {exc.strerror or exc}") from exc
+    write_whole(target, text, mode=before.st_mode & 0o777)
+    with suppress(OSError):  # only root may, and only root has need to
+        os.chown(target, before.st_uid, before.st_gid)
+
+
+def own_text(path: Path) -> str | None:
+    """Return what a file of ours among another program's holds; None: it is not there. Blocks.
+
+    Raises:
+        DriverError: it cannot be read.
+    """
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise DriverError(f"{path} cannot be read: {exc}") from exc
+
+
+def put(path: Path, text: str | None) -> None:
+    """Make a file of ours among another program's hold ``text``, or be gone; blocks.
+
+    Raises:
+        DriverError: it cannot be written or removed.
+    """
+    if text is not None:
+        write_whole(path, text, mode=0o644)  # the other program may read it as another user
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as exc:
+        raise DriverError(f"{path} cannot be removed: {exc.strerror or exc}") from exc
+
+
+def not_set(setting: str, what: str) -> DriverError:
+    """Return the error for handshakes that cannot be logged, since the operator gave no place."""
+    return DriverError(f"handshakes cannot be logged: {setting} is not set; it names {what}")
 
 
 def empty_folder(path: Path) -> Path:

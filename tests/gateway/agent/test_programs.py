@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from exporter.clock import SystemClock
 from exporter.gateway.agent.driver import Address, DriverError
+from exporter.gateway.agent.drivers.nginx.driver import Options as NginxOptions
 from exporter.gateway.agent.processes import (
     children_of,
     is_listening,
@@ -20,7 +22,17 @@ from exporter.gateway.agent.processes import (
 )
 from exporter.gateway.agent.programs import MAX_SENTENCE, cut, run, running
 from exporter.gateway.agent.rehearsing import Instance, end_leftover, second, settled
-from exporter.gateway.agent.terminator import until, write_whole
+from exporter.gateway.agent.terminator import (
+    LogTail,
+    free_port,
+    leaf_in,
+    own_text,
+    put,
+    read_configuration,
+    rewrite,
+    until,
+    write_whole,
+)
 from tests.daemons import wait_until
 
 PYTHON = sys.executable
@@ -189,3 +201,68 @@ def test_a_file_is_written_whole_with_its_mode_or_not_at_all(tmp_path: Path) -> 
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.conf"]
     with pytest.raises(DriverError, match="cannot be written: "):
         write_whole(tmp_path / "no" / "x.conf", "three\n")
+
+
+def test_another_programs_file_keeps_its_mode_and_the_link_to_it(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("one\n")
+    (tmp_path / "real").chmod(0o640)
+    link = tmp_path / "link"
+    link.symlink_to("real")
+
+    rewrite(link, "two\n")
+
+    assert link.is_symlink()
+    assert (tmp_path / "real").read_text() == "two\n"
+    assert (tmp_path / "real").stat().st_mode & 0o777 == 0o640
+    with pytest.raises(DriverError, match="none cannot be written: No such file"):
+        rewrite(tmp_path / "none", "three\n")
+
+
+def test_a_file_of_ours_is_put_and_taken_away_again(tmp_path: Path) -> None:
+    path = tmp_path / "ours.conf"
+    assert own_text(path) is None
+
+    put(path, "one\n")
+    assert own_text(path) == "one\n"
+    assert path.stat().st_mode & 0o777 == 0o644
+    put(path, None)
+    put(path, None)
+
+    assert own_text(path) is None
+    with pytest.raises(DriverError, match=r"cannot be removed: "):
+        put(tmp_path, None)
+    with pytest.raises(DriverError, match=r"cannot be read: "):
+        own_text(tmp_path)
+
+
+def test_what_cannot_be_used_is_told_by_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "chain.pem").write_text("no certificate\n")
+
+    with pytest.raises(DriverError, match=r"chain.pem holds no certificate that can be read"):
+        leaf_in(tmp_path / "chain.pem")
+    with pytest.raises(DriverError, match=r"nothing can listen at 192\.0\.2\.1: "):
+        free_port("192.0.2.1")
+    with pytest.raises(DriverError, match=r"conf cannot be read: No such file"):
+        read_configuration(tmp_path / "conf", "nginx")
+    assert LogTail(None).text() == ""
+    assert LogTail(tmp_path / "log").text() == ""
+
+
+def test_a_log_is_read_from_where_it_ended(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+
+    tail = LogTail(log)
+    with log.open("a") as file:
+        file.write("after\n")
+
+    assert tail.text() == "after\n"
+
+
+def test_a_path_that_another_configuration_would_misread_is_refused() -> None:
+    with pytest.raises(ValidationError, match="must be an absolute path of letters"):
+        NginxOptions.model_validate_json(
+            '{"addresses": ["127.0.0.1:1"], "config": "/etc/x; include /etc/passwd"}'
+        )
+    with pytest.raises(ValidationError, match="has no host"):
+        NginxOptions.model_validate_json('{"addresses": [":443"]}')

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from exporter.gateway.agent.driver import DriverError
+from exporter.gateway.agent.driver import DriverError, Place, Tools
 from exporter.gateway.agent.drivers.haproxy import control
 from exporter.gateway.agent.drivers.haproxy.driver import COMBINED, HaproxyDriver, Options
 from exporter.gateway.messages import DebugLevel
@@ -64,6 +64,25 @@ async def test_a_certificate_of_somebody_else_is_told_as_unknown(
 
     assert leaf_at(real.port) == fingerprint(pair)
     assert await driver.in_memory() is None
+
+
+async def test_a_certificate_that_no_bind_line_uses_is_told(real: Real, tmp_path: Path) -> None:
+    elsewhere = Tools(
+        place=Place(current=tmp_path / "other", scratch=tmp_path), clock=real.versions.tools.clock
+    )
+
+    with pytest.raises(DriverError, match=r"holds no certificate .*/other/haproxy\.pem"):
+        await HaproxyDriver(options_of(real), elsewhere).in_memory()
+
+
+async def test_without_a_file_for_it_handshakes_are_not_logged_and_that_is_said(
+    real: Real,
+) -> None:
+    driver = HaproxyDriver(options_of(real, handshake_include=None), real.versions.tools)
+
+    await driver.log_handshakes(DebugLevel.NORMAL, on=False)
+    with pytest.raises(DriverError, match="handshake_include is not set"):
+        await driver.log_handshakes(DebugLevel.NORMAL, on=True)
 
 
 async def test_memory_and_disk_are_apart_where_only_the_symlink_was_swapped(

@@ -123,6 +123,16 @@ async def test_a_folder_that_is_not_included_is_named_before_anything_is_changed
     assert names_in(tmp_path) == before
 
 
+async def test_without_a_folder_for_it_handshakes_are_not_logged_and_that_is_said(
+    real: Real,
+) -> None:
+    driver = MosquittoDriver(options_of(real, handshake_include=None), real.versions.tools)
+
+    await driver.log_handshakes(DebugLevel.NORMAL, on=False)
+    with pytest.raises(DriverError, match="handshake_include is not set"):
+        await driver.log_handshakes(DebugLevel.NORMAL, on=True)
+
+
 async def test_a_configuration_that_it_does_not_read_again_is_told_and_undone(
     real: Real,
 ) -> None:

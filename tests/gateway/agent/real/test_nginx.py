@@ -168,6 +168,25 @@ async def test_without_a_folder_for_it_handshakes_are_not_logged_and_that_is_sai
         await driver.log_handshakes(DebugLevel.NORMAL, on=True)
 
 
+async def test_a_reload_that_fails_leaves_the_log_settings_as_they_were(
+    real: Real, tmp_path: Path
+) -> None:
+    options = options_of(real).model_copy(update={"handshakes_log": tmp_path / "no/tls.log"})
+    driver = NginxDriver(options, real.versions.tools)
+
+    with pytest.raises(DriverError, match=r"no/tls\.log.*No such file"):
+        await driver.log_handshakes(DebugLevel.NORMAL, on=True)
+
+    assert list((real.folder / "include").iterdir()) == []
+
+
+async def test_an_error_log_that_is_no_file_needs_the_setting(real: Real) -> None:
+    edit(real, f"error_log {real.folder}/error.log error;", "error_log stderr error;")
+
+    with pytest.raises(DriverError, match=r"set terminator\.nginx\.error_log"):
+        await real.driver().log_handshakes(DebugLevel.NORMAL, on=True)
+
+
 async def test_no_request_head_is_logged_at_the_verbose_level(
     real: Real, old: Authority, tmp_path: Path
 ) -> None:

@@ -15,14 +15,15 @@ from exporter.certificates import fingerprint_of
 from exporter.gateway.agent.driver import CHAIN, Address, DriverError, Tools
 from exporter.gateway.agent.drivers.haproxy import configuration, control, files
 from exporter.gateway.agent.programs import Outcome, cut, run
-from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftover, second, settled
+from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftover, rehearsed
 from exporter.gateway.agent.terminator import (
     PlainPath,
     TerminatorOptions,
     find_program,
     leaf_in,
+    not_set,
     read_configuration,
-    write_whole,
+    rewrite,
 )
 from exporter.gateway.messages import DebugLevel, Fingerprint, Tickets
 from exporter.handshake_log.advice import HAPROXY_FORMATS
@@ -167,9 +168,9 @@ class HaproxyDriver:
         if path is None:
             if not on:
                 return
-            raise DriverError(
-                "handshakes cannot be logged: terminator.haproxy.handshake_include is not set; it"
-                " names a file of the configuration whose last section is a defaults section"
+            raise not_set(
+                "terminator.haproxy.handshake_include",
+                "a file of the configuration whose last section is a defaults section",
             )
         before = await asyncio.to_thread(read_configuration, path, "HAProxy")
         wanted = configuration.without_ours(before)
@@ -178,29 +179,23 @@ class HaproxyDriver:
             wanted = configuration.with_ours(before, HAPROXY_FORMATS)
         elif wanted == before:
             return
-        mode = (await asyncio.to_thread(path.stat)).st_mode & 0o777
         try:
-            await asyncio.to_thread(write_whole, path, wanted, mode=mode)
+            await asyncio.to_thread(rewrite, path, wanted)
             await self._reload()
         except DriverError:
-            await asyncio.to_thread(write_whole, path, before, mode=mode)
+            await asyncio.to_thread(rewrite, path, before)
             raise
 
     @asynccontextmanager
     async def rehearse(self, folder: Path, address: Address) -> AsyncIterator[Address]:
         """Run a second HAProxy with the operator's own frontend for the certificate."""
         sections = await self._load()
-        where = await asyncio.to_thread(settled, address)
-        copy = await asyncio.to_thread(self._write_rehearsal, sections, folder, where)
-        instance = Instance(
-            name="HAProxy",
-            scratch=self._place.scratch,
-            command=(self._program, "-db", "-f", copy),
-            address=where,
-            said=sentence_of,
-        )
-        async with second(
-            instance, within_s=self._options.timeout, clock=self._clock
+        async with rehearsed(
+            lambda where: self._instance(sections, folder, where),
+            self._place.scratch,
+            address,
+            within_s=self._options.timeout,
+            clock=self._clock,
         ) as listened_at:
             yield listened_at
 
@@ -215,13 +210,19 @@ class HaproxyDriver:
         scratch = self._place.scratch / _CHECK
         return files.place(self._copied(sections, folder, scratch).sections, scratch)
 
-    def _write_rehearsal(
+    def _instance(
         self, sections: Sequence[configuration.Section], folder: Path, address: Address
-    ) -> Path:
-        end_leftover(self._place.scratch)
+    ) -> Instance:
         scratch = self._place.scratch / FOLDER
         copy = self._copied(sections, folder, scratch)
-        return files.place(configuration.rehearsal(copy.sections, copy.places, address), scratch)
+        path = files.place(configuration.rehearsal(copy.sections, copy.places, address), scratch)
+        return Instance(
+            name="HAProxy",
+            scratch=self._place.scratch,
+            command=(self._program, "-db", "-f", path),
+            address=address,
+            said=sentence_of,
+        )
 
     def _copied(
         self, sections: Sequence[configuration.Section], folder: Path, into: Path

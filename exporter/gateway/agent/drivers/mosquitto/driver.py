@@ -15,7 +15,7 @@ from exporter.gateway.agent.drivers.mosquitto import configuration
 from exporter.gateway.agent.drivers.mosquitto.configuration import Line
 from exporter.gateway.agent.processes import Process, is_listening, process, process_of, send
 from exporter.gateway.agent.programs import Child, cut, run, running
-from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftover, second, settled
+from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftover, rehearsed
 from exporter.gateway.agent.terminator import (
     LogTail,
     PlainPath,
@@ -24,6 +24,9 @@ from exporter.gateway.agent.terminator import (
     find_program,
     free_port,
     names_no_certificate,
+    not_set,
+    own_text,
+    put,
     read_configuration,
     until,
     write_whole,
@@ -155,41 +158,35 @@ class MosquittoDriver:
         if folder is None:
             if not on:
                 return
-            raise DriverError(
-                "handshakes cannot be logged: terminator.mosquitto.handshake_include is not set;"
-                " it names the include_dir of mosquitto's configuration"
+            raise not_set(
+                "terminator.mosquitto.handshake_include",
+                "the include_dir of mosquitto's configuration",
             )
         if on:
             await asyncio.to_thread(self._require_include, folder)
         path = folder / _OWN_FILE
-        before = await asyncio.to_thread(_text_of, path)
+        before = await asyncio.to_thread(own_text, path)
         wanted = _log_lines(level) if on else None
         if before is None and wanted is None:
             return
         try:
-            await asyncio.to_thread(_put, path, wanted)
+            await asyncio.to_thread(put, path, wanted)
             # SIGHUP answers nothing, and a configuration with a fault is taken on in part
             await self.check(self._place.current)
             await self._hang_up()
         except DriverError:
-            await asyncio.to_thread(_put, path, before)
+            await asyncio.to_thread(put, path, before)
             raise
 
     @asynccontextmanager
     async def rehearse(self, folder: Path, address: Address) -> AsyncIterator[Address]:
         """Run a second mosquitto, with the operator's listener for the certificate."""
-        where = await asyncio.to_thread(settled, address)
-        copy = await asyncio.to_thread(self._write_rehearsal, folder, where)
-        instance = Instance(
-            name="mosquitto",
-            scratch=self._place.scratch,
-            command=(self._program, "-c", copy),
-            address=where,
-            said=sentence_of,
-            serves=_runs,
-        )
-        async with second(
-            instance, within_s=self._options.timeout, clock=self._clock
+        async with rehearsed(
+            lambda where: self._instance(folder, where),
+            self._place.scratch,
+            address,
+            within_s=self._options.timeout,
+            clock=self._clock,
         ) as listened_at:
             yield listened_at
 
@@ -227,8 +224,7 @@ class MosquittoDriver:
         write_whole(path, configuration.written(lines))
         return path
 
-    def _write_rehearsal(self, folder: Path, address: Address) -> Path:
-        end_leftover(self._place.scratch)
+    def _instance(self, folder: Path, address: Address) -> Instance:
         lines = self._served_from(folder)
         ours = configuration.certified(lines, folder)
 
@@ -239,7 +235,14 @@ class MosquittoDriver:
 
         path = empty_folder(self._place.scratch / FOLDER) / "mosquitto.conf"
         write_whole(path, configuration.written(configuration.alone(lines, listen)))
-        return path
+        return Instance(
+            name="mosquitto",
+            scratch=self._place.scratch,
+            command=(self._program, "-c", path),
+            address=address,
+            said=sentence_of,
+            serves=_runs,
+        )
 
     def _require_include(self, folder: Path) -> None:
         if folder not in configuration.includes(
@@ -346,15 +349,3 @@ def _log_lines(level: DebugLevel) -> str:
     if level is DebugLevel.VERBOSE:
         lines += "log_type debug\n"
     return f"# written by the gateway agent of fleet-tls-exporter\n{lines}"
-
-
-def _text_of(path: Path) -> str | None:
-    return path.read_text("utf-8") if path.is_file() else None
-
-
-def _put(path: Path, text: str | None) -> None:
-    if text is None:
-        path.unlink(missing_ok=True)
-    else:
-        # mosquitto reads it as its own user
-        write_whole(path, text, mode=0o644)

@@ -13,15 +13,17 @@ from exporter.gateway.agent.driver import Address, DriverError, Tools
 from exporter.gateway.agent.drivers.nginx import configuration, files, handshakes
 from exporter.gateway.agent.processes import Process, children_of, process_of
 from exporter.gateway.agent.programs import Outcome, cut, run
-from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftover, second, settled
+from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftover, rehearsed
 from exporter.gateway.agent.terminator import (
     LogTail,
     PlainPath,
     TerminatorOptions,
     find_program,
     names_no_certificate,
+    not_set,
+    own_text,
+    put,
     until,
-    write_whole,
 )
 from exporter.gateway.messages import DebugLevel, Fingerprint, Tickets
 
@@ -126,9 +128,8 @@ class NginxDriver:
         if folder is None:
             if not on:
                 return
-            raise DriverError(
-                "handshakes cannot be logged: terminator.nginx.handshake_include is not set; it"
-                " names the folder of the agent's own include files"
+            raise not_set(
+                "terminator.nginx.handshake_include", "the folder of the agent's own include files"
             )
         loaded = await asyncio.to_thread(files.load, self._options.config, leave_out=folder)
         wanted = await asyncio.to_thread(self._wanted, loaded, folder, level) if on else {}
@@ -145,17 +146,12 @@ class NginxDriver:
     async def rehearse(self, folder: Path, address: Address) -> AsyncIterator[Address]:
         """Run a second nginx with the operator's own servers for the certificate."""
         loaded = await self._load()
-        where = await asyncio.to_thread(settled, address)
-        copy = await asyncio.to_thread(self._write_rehearsal, loaded, folder, where)
-        instance = Instance(
-            name="nginx",
-            scratch=self._place.scratch,
-            command=(self._program, "-c", copy),
-            address=where,
-            said=sentence_of,
-        )
-        async with second(
-            instance, within_s=self._options.timeout, clock=self._clock
+        async with rehearsed(
+            lambda where: self._instance(loaded, folder, where),
+            self._place.scratch,
+            address,
+            within_s=self._options.timeout,
+            clock=self._clock,
         ) as listened_at:
             yield listened_at
 
@@ -174,8 +170,7 @@ class NginxDriver:
         with_pid = files.pid_to(directives, scratch / "check.pid")
         return files.place(with_pid, self._options.config, scratch / _CHECK)
 
-    def _write_rehearsal(self, loaded: files.Loaded, folder: Path, address: Address) -> Path:
-        end_leftover(self._place.scratch)
+    def _instance(self, loaded: files.Loaded, folder: Path, address: Address) -> Instance:
         scratch = self._place.scratch / FOLDER
         directives = configuration.rehearsal(
             configuration.served_from(loaded.directives, self._place.current, folder),
@@ -183,7 +178,14 @@ class NginxDriver:
             address=address,
             pid_file=scratch / "agent-nginx.pid",
         )
-        return files.place(directives, self._options.config, scratch)
+        copy = files.place(directives, self._options.config, scratch)
+        return Instance(
+            name="nginx",
+            scratch=self._place.scratch,
+            command=(self._program, "-c", copy),
+            address=address,
+            said=sentence_of,
+        )
 
     def _wanted(self, loaded: files.Loaded, folder: Path, level: DebugLevel) -> dict[str, str]:
         handshakes.require_effect(loaded, folder, self._place.current)
@@ -249,19 +251,15 @@ def _gave_up(log: str) -> bool:
 
 
 def _own_files(folder: Path) -> dict[str, str]:
-    found = {}
-    for context in configuration.CONTEXTS:
-        path = folder / handshakes.file_name(context)
-        if path.is_file():
-            found[context] = path.read_text("utf-8")
-    return found
+    texts = ((one, own_text(_path_of(folder, one))) for one in configuration.CONTEXTS)
+    return {context: text for context, text in texts if text is not None}
 
 
 def _put(folder: Path, wanted: Mapping[str, str]) -> None:
     """Make the include files what is wanted, and nothing more."""
     for context in configuration.CONTEXTS:
-        path = folder / handshakes.file_name(context)
-        if context in wanted:
-            write_whole(path, wanted[context], mode=0o644)
-        else:
-            path.unlink(missing_ok=True)
+        put(_path_of(folder, context), wanted.get(context))
+
+
+def _path_of(folder: Path, context: str) -> Path:
+    return folder / handshakes.file_name(context)
