@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,9 @@ class Store:
         self._migrations = migrations
         self._engine: AsyncEngine | None = None
         self._writing = asyncio.Lock()
+        self._users = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
     async def open(self) -> None:
         """Open the file, make it where there is none, and bring it to the current version.
@@ -128,9 +131,11 @@ class Store:
             raise
 
     async def close(self) -> None:
-        """Close the file; may be opened again."""
+        """Close the file once nobody uses it any more; may be opened again."""
         engine, self._engine = self._engine, None
         if engine is not None:
+            # A connection that comes back to a pool that is gone is closed by nobody
+            await self._is_idle.wait()
             await engine.dispose()
 
     @asynccontextmanager
@@ -158,12 +163,23 @@ class Store:
         if self._engine is None:
             raise StoreError(f"the store {self.path} is not open", retryable=True)
         try:
-            async with self._engine.connect() as plain:
+            async with self._used(), _connection(self._engine) as plain:
                 connection = await plain.execution_options(fleet_writes=writes)
                 async with connection.begin():
                     yield connection
         except DBAPIError as exc:
             raise self._translated(exc) from exc
+
+    @asynccontextmanager
+    async def _used(self) -> AsyncIterator[None]:
+        self._users += 1
+        self._is_idle.clear()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._is_idle.set()
 
     async def _migrate(self) -> None:
         async with self.writing() as connection:
@@ -206,6 +222,29 @@ class Store:
         code = getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF
         sentence, retryable = _SENTENCES.get(code, (f"failed: {exc.orig}", True))
         return StoreError(f"the store {self.path} {sentence}", retryable=retryable)
+
+
+@asynccontextmanager
+async def _connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Take a connection; whoever is cancelled meanwhile still gives it back.
+
+    A thread of the driver opens it: given up half-way, file and thread would stay behind.
+    """
+    opening = asyncio.get_running_loop().create_task(_opened(engine))
+    try:
+        connection = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(DBAPIError):
+            await (await opening).close()
+        raise
+    try:
+        yield connection
+    finally:
+        await asyncio.shield(connection.close())
+
+
+async def _opened(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
 
 
 _SENTENCES = {
