@@ -84,6 +84,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE trust_since (device_class TEXT NOT NULL, anchor TEXT NOT NULL,"
         " since TEXT NOT NULL, PRIMARY KEY (device_class, anchor))",
     ),
+    (
+        "CREATE TABLE rotation (id TEXT NOT NULL PRIMARY KEY, open BIGINT NOT NULL,"
+        " plan TEXT NOT NULL, old_pem TEXT NOT NULL, new_pem TEXT NOT NULL,"
+        " started_at TEXT NOT NULL, marks TEXT NOT NULL, orders TEXT NOT NULL)",
+    ),
 )
 
 

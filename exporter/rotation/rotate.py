@@ -1,0 +1,273 @@
+"""Keeps rotations going: looks, settles what was begun, takes one step, and looks again.
+
+Nothing but the marks outlives a tick; the position is derived from facts each time. A person's
+word changes marks only, and what follows from it is found at the next look.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from exporter.clock import Clock, every
+from exporter.errors import ExporterError
+from exporter.modes import Mode
+from exporter.rotation.blockers import Gate
+from exporter.rotation.carry_out import CarryOut
+from exporter.rotation.gate import gate_of
+from exporter.rotation.hands import Hands
+from exporter.rotation.model import ENDED, Consent, GatewayMark, Marks, PlannedGateway, Step
+from exporter.rotation.options import Options
+from exporter.rotation.phases import TRANSITIONS, before_of, consent_needed
+from exporter.rotation.reconcile import adopted, reconciled
+from exporter.rotation.records import Records, Rotation, with_marks
+from exporter.rotation.steps import Action, next_action
+from exporter.rotation.view import View, view_of
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 30.0
+_MOST_STEPS = 1_000
+
+
+class RotationError(ExporterError):
+    """What a person asked for cannot be done as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One rotation as it was last looked at.
+
+    Attributes:
+        would: What would be done next, were the mode ``act``.
+    """
+
+    rotation: Rotation
+    view: View
+    gate: Gate
+    would: Action | None
+
+
+class Rotator:
+    """The part of the service that rotates.
+
+    Args:
+        options: The section in force, asked for at each step.
+        is_killed: Whether the kill switch is on; None: it is not known, which stops as well.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        hands: Hands,
+        clock: Clock,
+        *,
+        options: Callable[[], Options],
+        is_killed: Callable[[], bool | None] = lambda: False,
+    ) -> None:
+        self._records = records
+        self._hands = hands
+        self._clock = clock
+        self._options = options
+        self._is_killed = is_killed
+        self._carry_out = CarryOut(records, hands, clock)
+        self._open: Mapping[str, Rotation] | None = None
+        self.seen: dict[str, Seen] = {}
+        """By name, as of the last look; one that has ended stays until a restart."""
+
+    async def run(self) -> None:
+        """Keep all rotations going until cancelled."""
+        await every(_TICK_S, self.tick, self._clock)
+
+    async def tick(self) -> None:
+        """Look at each rotation that has not ended, and take the steps that may be taken.
+
+        Raises:
+            StoreError: the store cannot be used; nothing was sent that is not in it.
+        """
+        rotations = await self._records.open()
+        self._open = {one.plan.id: one for one in rotations}
+        for rotation in rotations:
+            for _ in range(_MOST_STEPS):
+                if not await self.step(rotation.plan.id):
+                    break
+
+    async def step(self, name: str) -> bool:
+        """Look at one rotation and take at most one step; return whether one was taken."""
+        rotation = await self._records.get(name)
+        if rotation is None or rotation.marks.ended is not None:
+            return False
+        rotation, view = await self._look(rotation)
+        action = next_action(view)
+        self.seen[name] = Seen(rotation=rotation, view=view, gate=gate_of(view), would=action)
+        if action is None or not self._may_act():
+            return False
+        if (view.phase, action.step) not in TRANSITIONS:
+            raise RotationError(f"{action.step} is no step of the phase {view.phase}")
+        log.warning("rotation %s, %s: %s: %s", name, view.phase, action.step, action.why)
+        done = await self._carry_out.do(rotation, view, action)
+        self._open = {**(self._open or {}), name: done}
+        self.seen[name] = replace(self.seen[name], rotation=done)
+        return done.marks.ended is None
+
+    def _may_act(self) -> bool:
+        return self._options().mode is Mode.ACT and self._is_killed() is False
+
+    async def _look(self, rotation: Rotation) -> tuple[Rotation, View]:
+        facts = await self._hands.facts(rotation)
+        now, options = self._clock.now(), self._options()
+        found = list(reconciled(rotation.plan, facts, rotation.marks, now=now, options=options))
+        for told in found:
+            rotation = _with_gateway(rotation, told.gateway, told.mark)
+            said = {"looked": told.why}
+            await self._records.note(rotation, said, at=now, gateway=told.gateway)
+            log.warning("rotation %s: %s: %s", rotation.plan.id, told.gateway, told.why)
+        view = view_of(rotation.plan, facts, rotation.marks, now=now, options=options)
+        return rotation, view
+
+    # What remediation asks, so that one arbiter is in charge of a gateway
+
+    def is_in_charge(self, gateway: str) -> bool | None:
+        """Return whether a rotation is changing ``gateway``; None: the store was not read yet."""
+        if self._open is None:
+            return None
+        return any(
+            _is_running(one.marks) and gateway in {planned.name for planned in one.plan.gateways}
+            for one in self._open.values()
+        )
+
+    def is_removing(self, anchor: str) -> bool | None:
+        """Return whether the CA is being, or was, removed from devices; None: not known yet."""
+        if self._open is None:
+            return None
+        return any(
+            one.plan.old_ca == anchor and one.marks.removing_at is not None
+            for one in (*self._open.values(), *(seen.rotation for seen in self.seen.values()))
+        )
+
+    # What persons ask
+
+    async def start(self, rotation: Rotation, *, by: str) -> None:
+        """Keep a plan; nothing of a device or of what is served changes before it is approved.
+
+        Raises:
+            RotationError: the mode is ``disabled``.
+            TakenError: another rotation has the same gateways or CAs.
+        """
+        if self._options().mode is Mode.DISABLED:
+            raise RotationError("rotation.mode is disabled; write dry_run or act")
+        await self._records.start(rotation, by=by)
+        self._open = {**(self._open or {}), rotation.plan.id: rotation}
+
+    async def approve(self, name: str, approved: str, *, by: str) -> Consent:
+        """Take a person's yes to what is next, which must be named by its hash.
+
+        Raises:
+            RotationError: nothing waits for it, or it is the hash of something else.
+        """
+        rotation, view = await self._fresh(name)
+        consent = consent_needed(view.phase)
+        if consent is None or view.position.drift:
+            raise RotationError(f"nothing waits for an approval while {name} is {view.phase}")
+        if approved != rotation.plan.consent_hash(consent, rotation.marks.excluded):
+            raise RotationError("this is the hash of another plan; look at rotation status again")
+        consents = {**rotation.marks.consents, consent: approved}
+        await self._change(
+            with_marks(rotation, consents=consents), "approve", {"consent": consent, "by": by}
+        )
+        return consent
+
+    async def pause(self, name: str, *, by: str) -> None:
+        """Start no further step; the way back stays open."""
+        rotation, _ = await self._fresh(name)
+        await self._change(with_marks(rotation, is_paused=True), "pause", {"by": by})
+
+    async def resume(self, name: str, *, by: str) -> None:
+        """Go on, and try again what was put back or had failed too often."""
+        rotation, _ = await self._fresh(name)
+        gateways = {one: _tried_anew(mark) for one, mark in rotation.marks.gateways.items()}
+        devices = {
+            one: replace(mark, added_tries=0, removed_tries=0, validated=None)
+            for one, mark in rotation.marks.devices.items()
+        }
+        fresh = with_marks(rotation, is_paused=False, gateways=gateways, devices=devices)
+        await self._change(fresh, "resume", {"by": by})
+
+    async def abort(self, name: str, *, by: str, reason: str) -> None:
+        """Leave nothing but the way back."""
+        rotation, _ = await self._fresh(name)
+        fresh = with_marks(rotation, is_aborting=True)
+        await self._change(fresh, "abort", {"by": by, "reason": reason})
+
+    async def exclude(self, name: str, device: str, *, by: str, reason: str) -> None:
+        """Leave a device out; what was approved before is not approved without it.
+
+        Raises:
+            RotationError: there is no such device, or no reason.
+        """
+        rotation, view = await self._fresh(name)
+        if device not in view.facts.devices:
+            raise RotationError(f"there is no device {device} behind the gateways of {name}")
+        if not reason.strip():
+            raise RotationError("say why it is left out: --reason TEXT")
+        excluded = {**rotation.marks.excluded, device: reason}
+        told = {"by": by, "device": device, "reason": reason}
+        await self._change(with_marks(rotation, excluded=excluded), "exclude", told)
+
+    async def adopt(self, name: str, *, by: str) -> None:
+        """Take what is served for right, where it is not what the journal says."""
+        rotation, view = await self._fresh(name)
+        for told in adopted(rotation.plan, view.facts, rotation.marks, now=view.now):
+            rotation = _with_gateway(rotation, told.gateway, told.mark)
+        await self._change(rotation, "adopt", {"by": by, "drift": list(view.position.drift)})
+
+    async def undo(self, name: str, *, by: str) -> None:
+        """Put back the gateways that were changed by hand.
+
+        Raises:
+            RotationError: there are none, or the old CA is being removed already.
+        """
+        rotation, view = await self._fresh(name)
+        if rotation.marks.removing_at is not None:
+            raise RotationError("the old CA is being removed: nothing that needs it is put back")
+        changed = [one for one in rotation.plan.gateways if _is_changed_by_hand(view, one)]
+        if not changed:
+            raise RotationError("no gateway serves anything that the journal does not know of")
+        for one in changed:
+            mark = replace(rotation.marks.gateway(one.name), intended=Step.ROLL_BACK)
+            rotation = _with_gateway(rotation, one.name, mark)
+        await self._change(rotation, "undo", {"by": by, "gateways": [one.name for one in changed]})
+
+    async def _fresh(self, name: str) -> tuple[Rotation, View]:
+        rotation = await self._records.get(name)
+        if rotation is None:
+            raise RotationError(f"there is no rotation {name}")
+        if rotation.marks.ended in ENDED:
+            raise RotationError(f"the rotation {name} has ended: {rotation.marks.ended}")
+        return await self._look(rotation)
+
+    async def _change(self, rotation: Rotation, what: str, facts: Mapping[str, object]) -> None:
+        now: datetime = self._clock.now()
+        await self._records.note(rotation, {"what": what, **facts}, at=now)
+        self._open = {**(self._open or {}), rotation.plan.id: rotation}
+        log.warning("rotation %s: %s by %s", rotation.plan.id, what, facts.get("by", ""))
+
+
+def _is_running(marks: Marks) -> bool:
+    return marks.begun_at is not None and marks.ended is None
+
+
+def _with_gateway(rotation: Rotation, name: str, mark: GatewayMark) -> Rotation:
+    return with_marks(rotation, gateways={**rotation.marks.gateways, name: mark})
+
+
+def _tried_anew(mark: GatewayMark) -> GatewayMark:
+    return replace(mark, tries=0, retry_at=None, rolled_back_at=None, rolled_back_why="")
+
+
+def _is_changed_by_hand(view: View, planned: PlannedGateway) -> bool:
+    mark, found = view.marks.gateway(planned.name), view.facts.gateways.get(planned.name)
+    served = found.served if found is not None else None
+    if served is None or mark.intended is not None or mark.rotated_at is not None:
+        return False
+    return served != before_of(planned, view.marks)
