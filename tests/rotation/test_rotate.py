@@ -134,6 +134,35 @@ async def test_calls_that_fail_now_and_then_need_no_person(stand: Stand, seed: i
     assert all(one.store == {NEW_CA} for one in stand.fleet.devices.values())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_two_thousand_devices_behind_forty_gateways_need_named_exclusions_only(
+    tmp_path: Path,
+) -> None:
+    stand = Stand(tmp_path, gateways=40, each=50)
+    await stand.store.open()
+    await stand.rotator.start(stand.fleet.rotation, by="ann")
+    broken = [name for place, name in enumerate(stand.fleet.devices) if place % 20 == 7]
+    for name in broken:
+        stand.fleet.devices[name].is_dead = stand.fleet.devices[name].ignores_adds = True
+    stand.fleet.fault = some_faults(7, 0.05)
+
+    await stand.until(Phase.ADDING)
+    while stand.phase is Phase.ADDING:
+        if not await stand.tick():
+            for name in broken:
+                if (name, BlockReason.ANCHOR_MISSING) in stand.blockers:
+                    await stand.rotator.exclude("r-1", name, by="ann", reason="broken")
+                    del stand.fleet.devices[name]
+            await stand.fleet.pass_time(HOUR / 2)
+
+    await stand.until(Phase.DONE, limit=5_000)
+
+    assert len(stand.fleet.devices) == 1_900
+    assert all(one.store == {NEW_CA} for one in stand.fleet.devices.values())
+    await stand.store.close()
+
+
 async def test_the_only_gateway_is_met_on_the_second_port_first(tmp_path: Path) -> None:
     stand = Stand(tmp_path, gateways=1)
     await stand.store.open()
