@@ -26,10 +26,14 @@ groups:
 def groups_of(values: Values) -> tuple[Group, ...]:
     """Return all rules; each group begins with what it records for itself and the next ones."""
     groups = (
-        Group(name="fleet-tls-inventory", rules=INVENTORY),
+        Group(name="fleet-tls-inventory", rules=INVENTORY, every_s=values.slow_interval),
         Group(name="fleet-tls-refusal", rules=refusal_rules(values.refusal)),
         Group(name="fleet-tls-endpoints", rules=endpoint_rules(values.endpoints)),
-        Group(name="fleet-tls-expiry", rules=expiry_rules(values.expiry)),
+        Group(
+            name="fleet-tls-expiry",
+            rules=expiry_rules(values.expiry),
+            every_s=values.slow_interval,
+        ),
         Group(name="fleet-tls-trust", rules=trust_rules(values.trust_sync)),
         Group(name="fleet-tls-handshakes", rules=handshake_rules(values.handshakes)),
         Group(name="fleet-tls-silence", rules=silence_rules(values.silence)),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from exporter.alerts.model import Alert, Rule, Scope, Severity
 from exporter.alerts.pages import FLEET, OF_TARGET
-from exporter.alerts.promql import inside, of_role, of_targets
+from exporter.alerts.promql import TARGETS, inside, of_role, of_targets
 from exporter.alerts.values import Endpoints
 from exporter.durations import format_duration
 
@@ -43,7 +43,11 @@ def _not_verified(values: Endpoints, role: str, severity: Severity) -> Alert:
 
 
 def _unreachable(role: str) -> str:
-    return of_role("max by (job, target) (fleet_tls_probe_handshake_success) == 0", role)
+    # Seen from one of two places it answers: filtered before anything is joined
+    seen = "fleet_tls_probe_handshake_success"
+    return of_role(
+        f"count by (job, target) ({seen} == 0 unless on (job, target) {seen} == 1)", role
+    )
 
 
 def _gateway_unreachable(values: Endpoints) -> Alert:
@@ -78,9 +82,11 @@ def _device_unreachable(values: Endpoints) -> Alert:
 
 def _not_looked_at(values: Endpoints) -> Alert:
     after = format_duration(values.not_looked_at)
+    last, limit = "fleet_tls_probe_last_attempt_timestamp_seconds", f"{values.not_looked_at:.0f}"
     looked = f"""
-time() - max by (job, target) (fleet_tls_probe_last_attempt_timestamp_seconds)
-  > {values.not_looked_at:.0f}
+time() - max by (job, target) (
+  {last} < time() - {limit} unless on (job, target) {last} >= time() - {limit}
+)
 """
     return Alert(
         name="FleetTLSNotLookedAt",
@@ -123,10 +129,12 @@ def _changed(values: Endpoints) -> tuple[Alert, Alert]:
 def _changed_expr(label: str, within_s: float) -> str:
     """Return what tells that ``label`` of a gateway's leaf is not what it was."""
     within = format_duration(within_s)
-    now = 'fleet_tls_certificate_info{position="0"}'
-    before = f"{now} offset {within}"
+    leaf = 'fleet_tls_certificate_info{position="0"}'
+    # Of gateways alone, before anything is compared: there are far fewer than devices
+    now = f'{leaf} and on (job, target) {TARGETS}{{role="{_GATEWAY}"}}'
+    before = f"{leaf} offset {within}"
     differs = (
-        f"count by (job, target) (\n  {now}\n  unless on (job, target, {label}) {before}\n)\n"
+        f"count by (job, target) (\n  ({now})\n  unless on (job, target, {label}) {before}\n)\n"
         f"and on (job, target) {before}"
     )
     phases = f'fleet_tls_rotation_phase{{phase=~"canary|rotating"}}[{within}]'

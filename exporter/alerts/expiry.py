@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 from exporter.alerts.model import Alert, Recording, Rule, Scope, Severity
 from exporter.alerts.pages import FLEET, OF_DEVICE, OF_TARGET
-from exporter.alerts.promql import DEVICES, of_devices, of_targets
+from exporter.alerts.promql import of_devices, of_targets
 from exporter.alerts.values import Expiry
 
 END = "target:fleet_tls_chain_not_after_timestamp_seconds:min"
-_LIFETIME = "target:fleet_tls_certificate_lifetime_seconds:max"
+_SHORT = "target:fleet_tls_certificate_lifetime_seconds:short"
 _OWN_END = "device:fleet_tls_client_certificate_not_after_timestamp_seconds:min"
 _SENT = "fleet_tls_certificate_not_after_timestamp_seconds"
+_LEAF = f'{_SENT}{{position="0"}}'
 _WISH = "max by (job, target) (fleet_tls_target_expiry_warning_seconds)"
 # An anchor that ended longer ago than this is a leftover, whatever else has expired now
 _HELD_S = 30 * 86_400.0
@@ -19,30 +20,31 @@ _HELD_S = 30 * 86_400.0
 def expiry_rules(values: Expiry) -> tuple[Rule, ...]:
     """Return the rules."""
     return (
-        *_recordings(),
+        *_recordings(values),
         *_of_targets(values),
         *_of_devices(values),
         *_of_anchors(values),
     )
 
 
-def _recordings() -> tuple[Recording, ...]:
+def _recordings(values: Expiry) -> tuple[Recording, ...]:
+    verifies = "fleet_tls_chain_not_after_timestamp_seconds"
     ends = f"""
   clamp_max(
-    min by (job, target) ({_SENT})
-    and on (job, target) fleet_tls_chain_problem{{reason="expired"}},
+    min by (job, target) (
+      {_SENT} and on (job, target) fleet_tls_chain_problem{{reason="expired"}}
+    ),
     time()
   )
-  or
-  min by (job, target) (fleet_tls_chain_not_after_timestamp_seconds)
-  or
-  (
-    min by (job, target) ({END})
-    unless on (job, target) fleet_tls_chain_verified
-    and on (job, target) {_SENT}
+  or on (job, target)
+  min by (job, target) ({verifies})
+  or on (job, target)
+  min by (job, target) (
+    ({END} unless on (job, target) fleet_tls_chain_verified)
+    and on (job, target) {_LEAF}
   )
-  or
-  min by (job, target) ({_SENT}{{position="0"}})
+  or on (job, target)
+  min by (job, target) ({_LEAF} unless on (job, target) {verifies})
 """
     return (
         Recording(
@@ -54,12 +56,16 @@ def _recordings() -> tuple[Recording, ...]:
             expr=of_targets(ends),
         ),
         Recording(
-            name=_LIFETIME,
+            name=_SHORT,
             labels=("job", "target"),
+            why="The lifetime of leaves that live shortly; of the others there is none",
             expr=f"""
 max by (job, target) (
-  {_SENT}{{position="0"}}
-  - fleet_tls_certificate_not_before_timestamp_seconds{{position="0"}}
+  {_LEAF}
+  - (
+    fleet_tls_certificate_not_before_timestamp_seconds{{position="0"}}
+    > {_LEAF} - {values.short_lived.below:.0f}
+  )
 )
 """,
         ),
@@ -90,14 +96,16 @@ def _of_targets(values: Expiry) -> Iterator[Alert]:
             scope=Scope.FLEET,
             why="The target's own wish, else the share of a short life, else the default",
             expr=f"""
-{END} - time()
-< on (job, target) group_left () (
-  {wish}
+(
+  {END} < time() + {seconds:.0f}
+  unless on (job, target) ({_WISH} or {_SHORT})
   or
-  {percent / 100:g} * ({_LIFETIME} < {values.short_lived.below:.0f})
+  {END} < on (job, target) group_left () (time() + {wish})
   or
-  {seconds:.0f} + 0 * {_LIFETIME}
-)
+  {END} < on (job, target) group_left () (
+    time() + {percent / 100:g} * {_SHORT} unless on (job, target) {_WISH}
+  )
+) - time()
 """,
             for_s=values.pending_for,
             summary="the chain of {{ $labels.target }}"
@@ -121,22 +129,23 @@ def _of_targets(values: Expiry) -> Iterator[Alert]:
 
 
 def _of_devices(values: Expiry) -> Iterator[Alert]:
-    wished = f'label_replace({_WISH}, "device", "$1", "target", "(.*)")'
+    renamed = f'label_replace({_WISH}, "device", "$1", "target", "(.*)")'
+    wished = f"max by (job, device) ({renamed})"
     for severity, seconds, _, _ in _steps(values):
-        wish = f"max by (job, device) ({wished})"
+        wish = wished
         if severity is Severity.CRITICAL:
-            wish = f"clamp_max({wish} / 2, {seconds:.0f})"
+            wish = f"clamp_max({wished} / 2, {seconds:.0f})"
         yield Alert(
             name="FleetTLSDeviceCertificateExpiresSoon",
             severity=severity,
             scope=Scope.DEVICE,
             expr=f"""
-{_OWN_END} - time()
-< on (job, device) group_left () (
-  {wish}
+(
+  {_OWN_END} < time() + {seconds:.0f}
+  unless on (job, device) {wished}
   or
-  {seconds:.0f} + 0 * max by (job, device) ({DEVICES})
-)
+  {_OWN_END} < on (job, device) group_left () (time() + {wish})
+) - time()
 """,
             for_s=values.pending_for,
             summary="the certificate of device {{ $labels.device }}"

@@ -2,14 +2,14 @@
 
 from exporter.alerts.model import Alert, Recording, Rule, Scope, Severity
 from exporter.alerts.pages import OF_DEVICE, OF_GATEWAY
-from exporter.alerts.promql import inside, of_devices
+from exporter.alerts.promql import of_devices
 from exporter.alerts.values import Handshakes, Silence
 from exporter.durations import format_duration
 
 _TOTAL = "fleet_tls_handshakes_total"
 _FAILED = 'fleet_tls_handshake_failures_total{device!=""}'
 _LAST = 'fleet_tls_handshake_last_success_timestamp_seconds{device!=""}'
-_INTERVAL = "max by (job, device) (fleet_tls_device_contact_interval_seconds)"
+_EVERY = "fleet_tls_device_contact_interval_seconds"
 _SILENT = "device:fleet_tls_silence_seconds:overdue"
 _RATIO = "%s:fleet_tls_handshake_success:ratio"
 _ALL = "%s:fleet_tls_handshakes:increase"
@@ -128,8 +128,11 @@ def silence_rules(values: Silence) -> tuple[Rule, ...]:
             labels=("job", "device", "gateway"),
             why="Seconds since the last good handshake of each device that should have had one",
             expr=of_devices(f"""
-  time() - max by (job, device) ({_LAST})
-  > on (job, device) clamp_min({values.intervals} * {_INTERVAL}, {values.at_least:.0f})
+  time() - (
+    max by (job, device) ({_LAST} < time() - {values.at_least:.0f})
+    < on (job, device) (time() - {values.intervals} * max by (job, device) ({_EVERY}))
+    unless on (job, device) {_LAST} >= time() - {values.at_least:.0f}
+  )
 """),
         ),
         _silent_gateway(values),
@@ -140,7 +143,7 @@ def silence_rules(values: Silence) -> tuple[Rule, ...]:
 
 def _silent_gateway(values: Silence) -> Alert:
     silent = f"count by (job, gateway) ({_SILENT})"
-    heard = of_devices(f"max by (job, device) ({_LAST})")
+    heard = f"count by (job, gateway) (count by (job, gateway, device) ({_LAST}))"
     return Alert(
         name="FleetTLSGatewayDevicesSilent",
         severity=Severity.CRITICAL,
@@ -149,8 +152,7 @@ def _silent_gateway(values: Silence) -> Alert:
         expr=f"""
 {silent} >= {values.gateway_devices}
 and
-{silent} / count by (job, gateway) {inside(heard)}
-  >= {values.gateway_percent / 100:g}
+{silent} / {heard} >= {values.gateway_percent / 100:g}
 """,
         for_s=values.silent_for,
         summary="{{ $value }} devices behind {{ $labels.gateway }} are silent",
@@ -183,7 +185,7 @@ def _never_seen(values: Silence) -> Alert:
         severity=Severity.INFO,
         scope=Scope.DEVICE,
         why="Only behind gateways whose logs tell of good handshakes at all",
-        expr=of_devices(f"{_INTERVAL} unless on (job, device) {_LAST}")
+        expr=of_devices(f"max by (job, device) ({_EVERY} unless on (job, device) {_LAST})")
         + f"\nand on (job, gateway) {gateways}",
         for_s=values.never_seen_for,
         summary="no log has ever told of a good handshake of {{ $labels.device }}",

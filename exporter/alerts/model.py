@@ -74,10 +74,15 @@ Rule = Recording | Alert
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Rules that are evaluated one after the other, at the same moment."""
+    """Rules that are evaluated one after the other, at the same moment.
+
+    Attributes:
+        every_s: How often; None: as often as Prometheus evaluates by default.
+    """
 
     name: str
     rules: tuple[Rule, ...]
+    every_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +96,8 @@ class Frame:
 
 def group_text(group: Group, frame: Frame) -> str:
     """Return the YAML of ``group``, an item of ``groups``."""
-    head = f"- name: {group.name}\n  rules:\n"
+    interval = f"  interval: {format_duration(group.every_s)}\n" if group.every_s else ""
+    head = f"- name: {group.name}\n{interval}  rules:\n"
     return head + "\n".join(indent(_rule_text(rule, frame), "    ") for rule in group.rules)
 
 

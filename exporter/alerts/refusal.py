@@ -8,6 +8,9 @@ from exporter.durations import format_duration
 
 _ACCEPTS = "fleet_tls_device_accepts_gateway"
 _PREDICTED = "gateway:fleet_tls_devices_refusing:predicted"
+_HEARD = 'fleet_tls_handshakes_total{device!=""}'
+_CERTIFICATE = one_of((*MISMATCH, *OTHER_FAULTS))
+_FAILING = f'fleet_tls_device_failing{{rejected_by="device", {_CERTIFICATE}}}'
 _LOGGED = "gateway:fleet_tls_devices_refusing:logged"
 _ASKS = {"remediation": "rollback"}
 
@@ -18,13 +21,12 @@ def refusal_rules(values: Refusal) -> tuple[Rule, ...]:
 
 
 def _counts() -> tuple[Recording, ...]:
-    certificate = one_of((*MISMATCH, *OTHER_FAULTS))
     return (
         Recording(
             name=_PREDICTED,
             labels=("job", "gateway"),
             why="Of two exporters the one that says no is believed.",
-            expr=f"count by (job, gateway) (min by (job, gateway, device) ({_ACCEPTS}) == 0)",
+            expr=f"count by (job, gateway) (count by (job, gateway, device) ({_ACCEPTS} == 0))",
         ),
         Recording(
             name=_LOGGED,
@@ -32,7 +34,7 @@ def _counts() -> tuple[Recording, ...]:
             expr=f"""
 sum by (job, gateway) (
   max by (job, gateway, reason) (
-    fleet_tls_devices_failing{{rejected_by="device", {certificate}}}
+    fleet_tls_devices_failing{{rejected_by="device", {_CERTIFICATE}}}
   )
 )
 """,
@@ -40,22 +42,22 @@ sum by (job, gateway) (
     )
 
 
-def _enough(counted: str, total: str, at_least: int) -> str:
+def _enough(counted: str, at_least: int, others: str) -> str:
+    """Return what holds for enough devices, or for all: there are no ``others``."""
     return f"""
 {counted} >= {at_least}
 or
-{counted} == on (job, gateway) group_left () (
-  {total}
+{counted} > 0 unless on (job, gateway) (
+  {others}
 )
 """
 
 
 def _of_gateways(values: Refusal) -> tuple[Alert, ...]:
-    predicted = f"count by (job, gateway) (count by (job, gateway, device) ({_ACCEPTS}))"
-    logged = (
-        "count by (job, gateway) (count by (job, gateway, device)"
-        ' (fleet_tls_handshakes_total{device!=""})) > 0'
-    )
+    # A gateway whose log tells of no total: nobody knows how many others there are
+    logged = f"""{_LOGGED} unless on (job, gateway) {_HEARD}
+  or
+  {_HEARD} unless on (job, gateway, device) {_FAILING}"""
     return (
         Alert(
             name="FleetTLSGatewayNotAccepted",
@@ -63,7 +65,7 @@ def _of_gateways(values: Refusal) -> tuple[Alert, ...]:
             scope=Scope.GATEWAY,
             more=_ASKS,
             why="The outage before it happens: devices that are still connected count too",
-            expr=_enough(_PREDICTED, predicted, values.devices),
+            expr=_enough(_PREDICTED, values.devices, f"{_ACCEPTS} == 1"),
             for_s=values.predicted_for,
             summary="{{ $labels.gateway }} serves what {{ $value }} of its devices"
             " will not accept",
@@ -79,7 +81,7 @@ def _of_gateways(values: Refusal) -> tuple[Alert, ...]:
             severity=Severity.CRITICAL,
             scope=Scope.GATEWAY,
             more=_ASKS,
-            expr=_enough(_LOGGED, logged, values.devices),
+            expr=_enough(_LOGGED, values.devices, logged),
             for_s=values.logged_for,
             summary="the certificate of {{ $labels.gateway }} is refused by"
             " {{ $value }} of its devices",
@@ -94,7 +96,7 @@ def _of_gateways(values: Refusal) -> tuple[Alert, ...]:
 
 def _unknown_peers(values: Refusal) -> Alert:
     window = format_duration(values.unknown_peers_window)
-    which = f'device="", rejected_by="device", {one_of((*MISMATCH, *OTHER_FAULTS))}'
+    which = f'device="", rejected_by="device", {_CERTIFICATE}'
     return Alert(
         name="FleetTLSUnknownPeersRefuseGateway",
         severity=Severity.WARNING,
@@ -132,7 +134,7 @@ max by (job, gateway, device) (
 )
 or
 2 * (
-  max by (job, gateway, device) ({_ACCEPTS} == bool 0) == 1
+  (count by (job, gateway, device) ({_ACCEPTS} == 0) > bool 0)
   unless on (job, gateway) (
     {gateway_problem % one_of(OTHER_FAULTS)}
     unless on (job, gateway)

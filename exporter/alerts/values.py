@@ -223,6 +223,11 @@ class Values(BaseModel):
     keep_firing_for: Wait = Field(
         300.0, description="An alert survives a gap in the data that is no longer than this."
     )
+    slow_interval: Annotated[Duration, Field(ge=1, le=120)] = Field(
+        120.0,
+        description="How often the rules are evaluated that join the inventory and watch what"
+        " ends; they cost most and change least. Prometheus forgets a value after 5m.",
+    )
     refusal: Refusal = Field(Refusal(), description="The outage.")
     endpoints: Endpoints = Field(Endpoints(), description="What looks tell.")
     expiry: Expiry = Field(Expiry(), description="Before the end of certificates.")

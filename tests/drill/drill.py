@@ -21,6 +21,7 @@ from tests.drill.timeline import Outcome, Timeline
 INTERVAL = "5s"
 LIMIT_S = 45.0
 VALUES = Values(
+    slow_interval=5.0,
     keep_firing_for=15.0,
     refusal=Refusal(logged_for=5.0, device_certificate_for=5.0),
     endpoints=Endpoints(not_verified_for=5.0, gateway_unreachable_for=5.0, changed_within=15.0),
