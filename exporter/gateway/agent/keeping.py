@@ -80,7 +80,7 @@ async def _look(core: Core) -> None:
     if current is None or (current.number == record.served and current.number in record.proven):
         return
     # Without the lock: whoever wants to roll back now must not wait for a look
-    fault = await core.changer.fault_of(current.number, within_s=0)
+    fault = await core.changer.fault_of(current.number, is_passing=True)
     if fault is not None:
         log.warning("version %s is current, but not proved: %s", current.number, fault)
         return

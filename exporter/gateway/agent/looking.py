@@ -19,6 +19,7 @@ _PHASE_S = 3.0
 _MAX_NAMES = 3
 
 _USUAL = Manner()
+_KEYS = {"RSA": Signatures.RSA, "EC": Signatures.ECDSA}
 _MANNERS = tuple(
     Manner(version=version, signatures=signatures)
     for version, signatures in product(Version, (None, *Signatures))
@@ -77,30 +78,53 @@ class Looker:
         chain: Sequence[Certificate],
         *,
         within_s: float | None = None,
+        is_thorough: bool = True,
     ) -> str | None:
         """Return why ``addresses`` do not serve ``chain``; None: it is proved that they do.
 
-        Tries again until it is proved or the time is over (None: the usual one).
+        Tries again until it is proved or the time is over (None: the usual one). To be thorough,
+        clients that cannot use a key of this kind come last: they find an older leaf of another
+        kind, and are otherwise refused, which a terminator logs.
         """
-        ways = self._ways(addresses, chain[0])
+        usual = self._ways(addresses, chain[0])
+        unable = self._unable(addresses, chain[0]) if is_thorough else []
         expected = [one.fingerprint_sha256 for one in chain]
         patience_s = self._thoroughness.within_s if within_s is None else within_s
         end = self._clock.monotonic() + patience_s
         while True:
-            fault = fault_of(await self._look(ways), expected)
-            for _ in range(self._thoroughness.rounds - 1):
-                if fault is not None:
-                    break
-                fault = fault_of(await self._look(ways), expected)
+            fault = await self._fault(usual, unable, expected)
             if fault is None or self._clock.monotonic() >= end:
                 return fault
             await self._clock.sleep(_BETWEEN_S)
+
+    async def _fault(
+        self, usual: Sequence[Way], unable: Sequence[Way], expected: Sequence[str]
+    ) -> str | None:
+        looks: list[Seen] = []
+        for _ in range(self._thoroughness.rounds):
+            looks = await self._look(usual)
+            fault = fault_of(looks, expected)
+            if fault is not None:
+                return fault
+        return fault_of([*looks, *await self._look(unable)], expected)
 
     def _ways(self, addresses: Sequence[Address], leaf: Certificate) -> list[Way]:
         names: list[str | None] = list(self._server_names(leaf))
         if self._thoroughness.without_sni or not names:
             names.append(None)
-        return _ways(addresses, names)
+        return [
+            Way(address=address, server_name=name, manner=manner)
+            for manner, address, name in product(_MANNERS, addresses, names)
+            if _can_use(manner, leaf)
+        ]
+
+    def _unable(self, addresses: Sequence[Address], leaf: Certificate) -> list[Way]:
+        name = next(iter(self._server_names(leaf)), None)
+        return [
+            Way(address=address, server_name=name, manner=manner)
+            for manner, address in product(_MANNERS, addresses)
+            if not _can_use(manner, leaf)
+        ]
 
     def _server_names(self, leaf: Certificate) -> Iterable[str]:
         if self._thoroughness.server_names is not None:
@@ -131,3 +155,9 @@ def _ways(addresses: Sequence[Address], names: Sequence[str | None]) -> list[Way
         Way(address=address, server_name=name, manner=manner)
         for manner, address, name in product(_MANNERS, addresses, names)
     ]
+
+
+def _can_use(manner: Manner, leaf: Certificate) -> bool:
+    """Whether such a client can check what a key of this kind signs."""
+    family = leaf.public_key.partition(" ")[0]
+    return manner.signatures is None or manner.signatures is _KEYS.get(family)
