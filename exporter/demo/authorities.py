@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
 from exporter.demo.options import Break
-from exporter.demo.pki import SERVER_AUTH, Issued, Wishes, issue
+from exporter.demo.pki import SERVER_AUTH, Issued, Wishes, certify, issue
 
 GATEWAY_NAME = "gw-1.fleet.example"
 OTHER_NAME = "gw-2.fleet.example"
@@ -59,21 +62,34 @@ def gateway_certificate(ca: Authorities, now: datetime, broken: Break | None = N
     The healthy leaf has a month of its ninety days behind it, so that nothing warns.
     """
     intermediate = ca.new_intermediate if broken is Break.UNKNOWN_CA else ca.old_intermediate
-    name = OTHER_NAME if broken is Break.HOSTNAME else GATEWAY_NAME
-    start = now - (90 * _DAY + _HOUR if broken is Break.EXPIRED else 30 * _DAY)
-    leaf = issue(
-        Wishes(
-            common_name=name,
-            # The address is what a look by hand at 127.0.0.1 checks
-            names=(name,) if broken is Break.HOSTNAME else (name, "127.0.0.1"),
-            purposes=(SERVER_AUTH,),
-            not_before=start,
-            not_after=start + 90 * _DAY,
-        ),
-        issuer=intermediate,
-    )
+    leaf = issue(_gateway_wishes(now, broken), issuer=intermediate)
     chain = leaf.pem if broken is Break.MISSING_INTERMEDIATE else leaf.pem + intermediate.pem
     return Served(chain_pem=chain, key_pem=leaf.key_pem)
+
+
+def gateway_chain(csr_pem: str, issuer: Issued, now: datetime) -> str:
+    """Return the chain, as PEM, for a key that the gateway made itself."""
+    request = x509.load_pem_x509_csr(csr_pem.encode())
+    leaf = certify(
+        _gateway_wishes(now, None),
+        request.public_key(),
+        issuer.key,
+        issuer_name=issuer.certificate.subject,
+    )
+    return (leaf.public_bytes(serialization.Encoding.PEM) + issuer.pem).decode()
+
+
+def _gateway_wishes(now: datetime, broken: Break | None) -> Wishes:
+    name = OTHER_NAME if broken is Break.HOSTNAME else GATEWAY_NAME
+    start = now - (90 * _DAY + _HOUR if broken is Break.EXPIRED else 30 * _DAY)
+    return Wishes(
+        common_name=name,
+        # The address is what a look by hand at 127.0.0.1 checks
+        names=(name,) if broken is Break.HOSTNAME else (name, "127.0.0.1"),
+        purposes=(SERVER_AUTH,),
+        not_before=start,
+        not_after=start + 90 * _DAY,
+    )
 
 
 def device_certificate(ca: Authorities, now: datetime, name: str, address: str) -> Served:

@@ -29,6 +29,7 @@ class Device:
         address: The loopback address it connects from, and listens on.
         trust_store: Folder of PEM files, read again for each connection.
         listens: It has a TLS endpoint of its own.
+        has_fallback: It can be reached although it refuses the gateway.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Device:
     rollout_group: str
     trust_store: Path
     listens: bool
+    has_fallback: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

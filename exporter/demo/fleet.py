@@ -34,7 +34,8 @@ def pace_of(device_count: int) -> Pace:
 def devices_of(count: int, stores: Path) -> tuple[Device, ...]:
     """Return ``count`` devices, their trust stores below ``stores``.
 
-    A tenth, rounded up, are canaries; every third listens itself.
+    A tenth, rounded up, are canaries; every third listens itself; every sixth can be reached
+    through the gateway only.
     """
     canary_count = -(-count // 10)
     return tuple(
@@ -45,6 +46,7 @@ def devices_of(count: int, stores: Path) -> tuple[Device, ...]:
             rollout_group="canary" if number <= canary_count else "production",
             trust_store=stores / name / "truststore",
             listens=number % 3 == 0,
+            has_fallback=number % 6 != 0,
         )
         for number in range(1, count + 1)
     )

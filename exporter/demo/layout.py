@@ -11,9 +11,9 @@ from exporter.demo.device import Device
 from exporter.demo.fleet import FIRMWARE, Pace, firmware_anchors
 from exporter.demo.pki import Issued
 from exporter.durations import format_duration
-from exporter.gateway.agent.driver import CHAIN, KEY
 
 GATEWAY = "gw-1"
+MANAGEMENT_API = "site-a"
 _DEVICE_STORE = "device-ca"
 
 
@@ -25,7 +25,9 @@ class Layout:
         self._token = token or secrets.token_urlsafe(32).encode() + b"\n"
         self.config = directory / "config.yml"
         self.token_file = directory / "token"
+        self.device_token_file = directory / "device-token"
         self.gateway_log = directory / "gateway.log"
+        self.agent_config = directory / "agent.yml"
         self.pki = directory / "pki"
         self.gateway = directory / "gateway"
         self.devices = directory / "devices"
@@ -34,8 +36,9 @@ class Layout:
     def write_secrets(self, ca: Authorities) -> None:
         """Write the CAs with their keys, and the token; keys and token are for us alone."""
         for folder in (self.pki, self.gateway, self.devices, self.anchors):
-            folder.mkdir()
+            folder.mkdir(mode=0o700)
         _write_private(self.token_file, self._token)
+        _write_private(self.device_token_file, secrets.token_urlsafe(32).encode() + b"\n")
         named = {
             "old-ca": ca.old_ca,
             "old-intermediate": ca.old_intermediate,
@@ -58,10 +61,38 @@ class Layout:
             for file_name, issued in firmware[FIRMWARE[device.device_class]]:
                 (device.trust_store / file_name).write_bytes(issued.pem)
 
-    def write_served(self, served: Served) -> None:
-        """Write what the gateway is to serve."""
-        (self.gateway / CHAIN).write_bytes(served.chain_pem)
-        _write_private(self.gateway / KEY, served.key_pem)
+    def write_agent_config(
+        self, devices: Sequence[Device], served: Served, gateway: str
+    ) -> Mapping[str, object]:
+        """Write the agent's configuration, and what it takes on as version 1; return it.
+
+        ``gateway`` is where the embedded terminator listens.
+        """
+        chain, key = self.pki / "gateway.pem", self.pki / "gateway.key"
+        chain.write_bytes(served.chain_pem)
+        _write_private(key, served.key_pem)
+        document: dict[str, object] = {
+            "listen": "127.0.0.1:0",
+            "web": {
+                "token_file": str(self.token_file),
+                "report_token_file": str(self.device_token_file),
+            },
+            "directory": str(self.gateway),
+            "terminator": {"embedded": {"listen": [gateway], "log_file": str(self.gateway_log)}},
+            "initial": {"chain_file": str(chain), "key_file": str(key)},
+            "server_name": GATEWAY_NAME,
+            "second_port": "127.0.0.1:0",
+            "proof": {"rounds": 2, "within": "10s"},
+            "devices": [
+                {"name": device.name, "fallback_channel": device.has_fallback}
+                for device in devices
+            ],
+        }
+        self.agent_config.write_text(
+            "# Written by the demo: the agent in front of its gateway\n"
+            + yaml.safe_dump(document, sort_keys=False)
+        )
+        return document
 
     def write_config(
         self,
@@ -69,6 +100,7 @@ class Layout:
         *,
         listen: str,
         gateway: str,
+        management_api: str,
         device_addresses: Mapping[str, str],
         pace: Pace,
     ) -> None:
@@ -105,6 +137,14 @@ class Layout:
                     "read_from": "beginning",
                 }
             ],
+            "management_apis": [
+                {
+                    "name": MANAGEMENT_API,
+                    "url": management_api,
+                    "token_file": self.token_file.name,
+                    "poll_interval": f"{pace.probe_s}s",
+                }
+            ],
             "web": {"token_file": self.token_file.name},
             "webhook": {"token_file": self.token_file.name},
         }
@@ -124,6 +164,7 @@ def _gateway_entry(address: str) -> dict[str, object]:
         "role": "gateway",
         "server_name": GATEWAY_NAME,
         "trust_stores": sorted(set(FIRMWARE.values())),
+        "management_api": MANAGEMENT_API,
     }
 
 

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SignatureHash = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
@@ -18,6 +19,8 @@ PrivateKey = (
     | ed448.Ed448PrivateKey
     | dsa.DSAPrivateKey
 )
+
+PublicKey = CertificatePublicKeyTypes
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -116,24 +119,35 @@ def issue(
     """Return a certificate by ``issuer`` (without: self-signed); ``key`` is made if absent."""
     own_key = key if key is not None else new_key()
     signing_key = issuer.key if issuer else own_key
+    name = issuer.certificate.subject if issuer else None
+    certificate = certify(wishes, own_key.public_key(), signing_key, issuer_name=name)
+    return Issued(certificate=certificate, key=own_key)
+
+
+def certify(
+    wishes: Wishes,
+    public_key: PublicKey,
+    signing_key: PrivateKey,
+    *,
+    issuer_name: x509.Name | None = None,
+) -> x509.Certificate:
+    """Return a certificate for somebody else's key; ``issuer_name`` None: its own."""
     subject = _name(wishes.common_name) if wishes.subject is None else wishes.subject
     start = wishes.not_before or datetime.now(UTC) - timedelta(hours=1)  # noqa: TID251 - certificates are dated by the machine's clock
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(issuer.certificate.subject if issuer else subject)
-        .public_key(own_key.public_key())
+        .issuer_name(subject if issuer_name is None else issuer_name)
+        .public_key(public_key)
         .serial_number(wishes.serial_number or x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(wishes.not_after or start + wishes.lifetime)
     )
-    for extension, critical in _extensions(wishes, own_key, signing_key):
+    for extension, critical in _extensions(wishes, public_key, signing_key):
         builder = builder.add_extension(extension, critical=critical)
     is_edwards = isinstance(signing_key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     algorithm = None if is_edwards else hashes.SHA256()
-    return Issued(
-        certificate=builder.sign(signing_key, wishes.hash_algorithm or algorithm), key=own_key
-    )
+    return builder.sign(signing_key, wishes.hash_algorithm or algorithm)
 
 
 def _name(common_name: str) -> x509.Name:
@@ -141,7 +155,7 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _extensions(
-    wishes: Wishes, own_key: PrivateKey, signing_key: PrivateKey
+    wishes: Wishes, public_key: PublicKey, signing_key: PrivateKey
 ) -> list[tuple[x509.ExtensionType, bool]]:
     wanted: list[tuple[x509.ExtensionType, bool]] = []
     if wishes.basic_constraints:
@@ -158,7 +172,7 @@ def _extensions(
     if wishes.names:
         wanted.append((x509.SubjectAlternativeName([_san(name) for name in wishes.names]), False))
     if wishes.key_ids:
-        wanted.append((x509.SubjectKeyIdentifier.from_public_key(own_key.public_key()), False))
+        wanted.append((x509.SubjectKeyIdentifier.from_public_key(public_key), False))
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key())
         wanted.append((authority, False))
     return [*wanted, *wishes.extra]

@@ -56,14 +56,20 @@ async def run_demo(options: DemoOptions, service: Service, *, say: Say, clock: C
     with workspace() as directory, _signals() as stopped:
         layout = Layout(directory, token)
         with Stage(layout, clock, device_count=options.devices) as stage:
-            stage.write_config(f"{options.host}:{options.port}")
             url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             with _first_error():
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(stage.run())
-                    tasks.create_task(service(layout.config, listening=url.set_result))
+                    tasks.create_task(_serve(options, stage, service, layout, url))
                     tasks.create_task(_show(options, stage, layout, url, say=say, clock=clock))
                     tasks.create_task(_end_when(stopped))
+
+
+async def _serve(
+    options: DemoOptions, stage: Stage, service: Service, layout: Layout, url: asyncio.Future[str]
+) -> None:
+    await stage.write_config(f"{options.host}:{options.port}")
+    await service(layout.config, listening=url.set_result)
 
 
 @contextmanager
@@ -137,15 +143,15 @@ async def _show(
         ) from error
     found = Whereabouts(
         exporter=base,
-        gateway=str(stage.gateway.addresses[0]),
-        management_api=None,
+        gateway=stage.gateway,
+        management_api=await stage.management_api(),
         token_file=str(layout.token_file),
         directory=str(layout.directory),
     )
     if options.json:
         say(as_json(found))
         return
-    say(greeting(found, options))
+    say(greeting(found, options, await stage.platforms_word()))
     await _keep_telling(stage, options.devices, say=say, clock=clock)
 
 
@@ -155,9 +161,10 @@ async def _prove(options: DemoOptions, stage: Stage, base: str, clock: Clock) ->
     start = datetime.fromtimestamp(0, tz=clock.now().tzinfo)
     # A break only counts against a certificate that every device is known to have accepted
     await stage.all_contacts(lambda contact: contact.refusal is None)
+    await stage.all_known()
     await wait_for_looks(base, [GATEWAY, *listening], since=start, clock=clock)
     if options.break_ is not None:
-        since = stage.break_gateway(options.break_)
+        since = await stage.break_gateway(options.break_)
         await stage.all_contacts(lambda one: one.at > since and one.refusal is not None)
         await wait_for_looks(base, [GATEWAY], since=since, clock=clock)
 

@@ -19,16 +19,17 @@ _WHAT_BROKE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whereabouts:
-    """Where to find what the demo runs; what it does not have yet is None.
+    """Where to find what the demo runs.
 
     Attributes:
         exporter: Base URL of the service.
         gateway: ``HOST:PORT``.
+        management_api: Base URL of the gateway's agent.
     """
 
     exporter: str
     gateway: str
-    management_api: str | None
+    management_api: str
     token_file: str
     directory: str
 
@@ -38,7 +39,7 @@ def as_json(found: Whereabouts) -> str:
     return json.dumps(asdict(found))
 
 
-def greeting(found: Whereabouts, options: DemoOptions) -> str:
+def greeting(found: Whereabouts, options: DemoOptions, platforms_word: str) -> str:
     """Return what a person sees when everything runs."""
     lines = [
         f"A gateway and {options.devices} devices are running on loopback, and are watched.",
@@ -47,11 +48,14 @@ def greeting(found: Whereabouts, options: DemoOptions) -> str:
         f"  metrics     {found.exporter}/metrics",
         f"  targets     {found.exporter}/api/v1/targets",
         f"  gateway     {found.gateway}   (its log: {found.directory}/gateway.log)",
+        f"  its agent   {found.management_api}   (the management API; token: {found.token_file})",
         f"  directory   {found.directory}",
         "",
     ]
     if options.break_ is not None:
         lines += [f"BROKEN: {GATEWAY} {_WHAT_BROKE[options.break_]}.", ""]
+    if options.break_ is Break.UNKNOWN_CA:
+        lines += [f"The platform says: Rotation: SUCCESS, {platforms_word}.", ""]
     lines += [
         "Would each device accept what its gateway serves?",
         f"  curl -s {found.exporter}/metrics | grep device_accepts_gateway",

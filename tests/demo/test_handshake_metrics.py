@@ -9,9 +9,8 @@ from aiohttp import ClientSession
 
 from exporter.app import run_service
 from exporter.clock import SystemClock
-from exporter.demo.layout import Layout
 from exporter.demo.options import Break
-from exporter.demo.stage import Stage
+from tests.demo.standing import standing
 
 CLOCK = SystemClock()
 FAILING = re.compile(
@@ -28,25 +27,22 @@ async def failing_at(url: str) -> set[str]:
 
 @pytest.mark.slow
 async def test_the_outage_is_18_devices_that_refuse_within_two_seconds(tmp_path: Path) -> None:
-    with Stage(Layout(tmp_path), CLOCK, device_count=18) as stage:
-        stage.write_config("127.0.0.1:0")
+    async with standing(tmp_path) as stage:
         url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(stage.run()),
-                tasks.create_task(run_service(tmp_path / "config.yml", listening=url.set_result)),
-            ]
+            service = tasks.create_task(
+                run_service(tmp_path / "config.yml", listening=url.set_result)
+            )
             base = await url
             await stage.all_contacts(lambda contact: contact.refusal is None)
             before = await failing_at(base)
-            since = stage.break_gateway(Break.UNKNOWN_CA)
+            since = await stage.break_gateway(Break.UNKNOWN_CA)
             await stage.all_contacts(lambda contact: contact.at > since and bool(contact.refusal))
             refused_s = CLOCK.monotonic()
             while len(found := await failing_at(base)) < 18:
                 assert CLOCK.monotonic() - refused_s < LIMIT_S
                 await CLOCK.sleep(0.02)
-            for task in running:
-                task.cancel()
+            service.cancel()
 
     assert before == set()
     assert found == {device.name for device in stage.devices}

@@ -14,7 +14,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FOUND = Whereabouts(
     exporter="http://127.0.0.1:9883",
     gateway="127.0.0.1:40001",
-    management_api=None,
+    management_api="http://127.0.0.1:40002",
     token_file="/demo/token",  # noqa: S106 - a path
     directory="/demo",
 )
@@ -27,7 +27,7 @@ def test_the_json_is_one_line_with_what_scripts_rely_on() -> None:
     assert json.loads(line) == {
         "exporter": "http://127.0.0.1:9883",
         "gateway": "127.0.0.1:40001",
-        "management_api": None,
+        "management_api": "http://127.0.0.1:40002",
         "token_file": "/demo/token",
         "directory": "/demo",
     }
@@ -35,9 +35,11 @@ def test_the_json_is_one_line_with_what_scripts_rely_on() -> None:
 
 @pytest.mark.parametrize("broken", [None, *Break])
 def test_a_person_sees_the_urls_and_the_outages_not_tried_yet(broken: Break | None) -> None:
-    text = greeting(FOUND, DemoOptions(break_=broken))
+    text = greeting(FOUND, DemoOptions(break_=broken), "Distributed: 18/18 devices")
 
     assert "http://127.0.0.1:9883/metrics" in text
+    assert "http://127.0.0.1:40002" in text
+    assert ("Rotation: SUCCESS, Distributed: 18/18" in text) is (broken is Break.UNKNOWN_CA)
     assert ("BROKEN" in text) is (broken is not None)
     for way in Break:
         assert (f'make demo ARGS="--break {way}"' in text) is (way is not broken)

@@ -1,6 +1,5 @@
 """The simulated fleet as a whole, and the files it lives by."""
 
-import asyncio
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from exporter.demo.options import Break
 from exporter.demo.screen import summary
 from exporter.demo.stage import Stage
 from exporter.targets.model import Role
+from tests.demo.standing import standing
 
 
 @pytest.mark.parametrize("count", [1, 18, 200])
@@ -36,18 +36,24 @@ def test_a_larger_fleet_is_slower_per_device_not_overall() -> None:
     assert pace_of(200).probe_s > pace_of(18).probe_s
 
 
-def test_its_files_are_where_scripts_look_for_them(tmp_path: Path) -> None:
-    with Stage(Layout(tmp_path), SystemClock(), device_count=18) as stage:
-        stage.write_config("127.0.0.1:0")
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
-    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert {"config.yml", "gateway.log", "token", "pki/old-ca.pem", "pki/new-ca.pem"} <= found
+
+async def test_its_files_are_where_scripts_look_for_them(tmp_path: Path) -> None:
+    async with standing(tmp_path) as stage:
+        await stage.all_known()
+
+    files = files_below(tmp_path)
+    found = {str(path.relative_to(tmp_path)) for path in files}
+    assert {"config.yml", "agent.yml", "gateway.log", "token"} <= found
+    assert {"pki/old-ca.pem", "pki/new-ca.pem", "gateway/versions/1/chain.pem"} <= found
     assert all(f"devices/dev-{n:02d}/truststore/old-ca.pem" in found for n in range(1, 19))
-    secret = [path for path in tmp_path.rglob("*") if path.suffix == ".key"]
-    secret += [tmp_path / "token", tmp_path / "gateway/key.pem"]
-    assert {"old-ca.key", "new-ca.key"} <= {path.name for path in secret}
+    secret = [path for path in files if path.suffix == ".key" or path.name == "key.pem"]
+    secret += [tmp_path / "token", tmp_path / "device-token"]
+    assert {"old-ca.key", "new-ca.key", "key.pem"} <= {path.name for path in secret}
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
-    holders = {path for path in tmp_path.rglob("*.pem") if b"PRIVATE KEY" in path.read_bytes()}
+    holders = [path for path in files if b"PRIVATE KEY" in path.read_bytes()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in holders} == {0o600}
     assert (tmp_path / "token").read_text().count("\n") == 1
 
@@ -65,25 +71,25 @@ def test_no_device_trusts_the_new_ca(tmp_path: Path) -> None:
     assert new_ca not in held
 
 
-def test_the_service_accepts_its_configuration(tmp_path: Path) -> None:
-    with Stage(Layout(tmp_path), SystemClock(), device_count=18) as stage:
-        stage.write_config("127.0.0.1:0")
+async def test_the_service_accepts_its_configuration(tmp_path: Path) -> None:
+    async with standing(tmp_path) as stage:
         loaded = config.load(tmp_path / "config.yml")
-        address = str(stage.gateway.addresses[0])
+        address, url = stage.gateway, await stage.management_api()
 
     targets = {target.name: target for target in loaded.static_targets}
     devices = [target for target in targets.values() if target.role is Role.DEVICE]
     assert targets["gw-1"].address == address
     assert targets["gw-1"].trust_stores
+    assert [(api.name, api.url) for api in loaded.management_apis] == [("site-a", url)]
+    assert targets["gw-1"].management_api == "site-a"
     assert len(devices) == 18
     assert {target.gateway for target in devices} == {"gw-1"}
     assert sum(target.address is not None for target in devices) == 6
     assert set(loaded.loaded_stores) == {"fw-4.2", "fw-5.0", "device-ca"}
 
 
-def test_what_a_class_holds_is_what_its_devices_really_have(tmp_path: Path) -> None:
-    with Stage(Layout(tmp_path), SystemClock(), device_count=18) as stage:
-        stage.write_config("127.0.0.1:0")
+async def test_what_a_class_holds_is_what_its_devices_really_have(tmp_path: Path) -> None:
+    async with standing(tmp_path) as stage:
         loaded = config.load(tmp_path / "config.yml")
 
     document = yaml.safe_load((tmp_path / "config.yml").read_text())
@@ -101,19 +107,18 @@ def test_what_a_class_holds_is_what_its_devices_really_have(tmp_path: Path) -> N
 
 @pytest.mark.slow
 async def test_every_device_gets_through_and_after_a_break_none(tmp_path: Path) -> None:
-    with Stage(Layout(tmp_path), SystemClock(), device_count=18) as stage:
-        async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(stage.run())
-            await stage.all_contacts(lambda contact: contact.refusal is None)
-            healthy = summary(stage.contacts, 18)
-            # Handshakes under way at the swap belong to the old certificate still
-            since = stage.break_gateway(Break.UNKNOWN_CA) + timedelta(seconds=0.5)
-            await stage.all_contacts(lambda contact: contact.at > since)
-            broken = summary(stage.contacts, 18)
-            task.cancel()
+    async with standing(tmp_path) as stage:
+        await stage.all_contacts(lambda contact: contact.refusal is None)
+        await stage.all_known()
+        healthy = summary(stage.contacts, 18)
+        # Handshakes under way at the swap belong to the old certificate still
+        since = await stage.break_gateway(Break.UNKNOWN_CA) + timedelta(seconds=0.5)
+        await stage.all_contacts(lambda contact: contact.at > since)
+        broken, word = summary(stage.contacts, 18), await stage.platforms_word()
 
     log = (tmp_path / "gateway.log").read_text()
     refused = {line.split("client: ")[1] for line in log.splitlines() if "number 48)" in line}
+    assert word == "Distributed: 18/18 devices"
     assert healthy == "18 of 18 devices reach the gateway"
     assert broken == (
         "0 of 18 devices reach the gateway; 18: unable to get local issuer certificate"

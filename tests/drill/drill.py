@@ -106,7 +106,7 @@ async def run_drill(directory: Path) -> Outcome:
                     session=session, exporter=fleet.exporter, prometheus=rules_at, inbox=kept
                 )
                 await _all_is_well(watch)
-                began_at = fleet.serve_what_nobody_trusts()
+                began_at = await fleet.serve_what_nobody_trusts()
                 timeline = Timeline(began_at=began_at)
                 timeline.note("served", began_at, "gw-1 serves a certificate of the new CA")
                 outcome = await _outage(watch, timeline)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from exporter.clock import SystemClock
 from exporter.demo.layout import Layout
 from exporter.demo.options import Break
 from exporter.demo.stage import Stage
 from tests.daemons import Daemon, free_port
+from tests.demo.standing import standing
 
 DEVICES = 18
 
@@ -31,29 +31,24 @@ class Fleet:
     layout: Layout
     exporter: str
 
-    def serve_what_nobody_trusts(self) -> datetime:
+    async def serve_what_nobody_trusts(self) -> datetime:
         """Let the gateway serve a certificate of the new CA; return since when it does."""
-        return self.stage.break_gateway(Break.UNKNOWN_CA)
+        return await self.stage.break_gateway(Break.UNKNOWN_CA)
 
 
 @asynccontextmanager
 async def watched_fleet(directory: Path, *, interval: str) -> AsyncIterator[Fleet]:
     """A healthy fleet, every device of which has been accepted once; looks at this interval."""
-    layout = Layout(directory)
-    with Stage(layout, SystemClock(), device_count=DEVICES) as stage:
-        port = free_port()
-        stage.write_config(f"127.0.0.1:{port}")
+    port = free_port()
+    async with standing(directory, devices=DEVICES, listen=f"127.0.0.1:{port}") as stage:
+        layout = Layout(directory)
         _look_every(interval, layout.config)
         command = (sys.executable, "-m", "exporter", "run", "--config", layout.config)
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(stage.run())
-            try:
-                with Daemon(command, directory=directory / "service", ports=[port]):
-                    async with asyncio.timeout(60):
-                        await stage.all_contacts(lambda contact: contact.refusal is None)
-                    yield Fleet(stage=stage, layout=layout, exporter=f"127.0.0.1:{port}")
-            finally:
-                running.cancel()
+        with Daemon(command, directory=directory / "service", ports=[port]):
+            async with asyncio.timeout(60):
+                await stage.all_contacts(lambda contact: contact.refusal is None)
+                await stage.all_known()
+            yield Fleet(stage=stage, layout=layout, exporter=f"127.0.0.1:{port}")
 
 
 def _look_every(interval: str, path: Path) -> None:
