@@ -14,6 +14,7 @@ from exporter.alerts.model import Recording
 from exporter.alerts.values import Values
 from exporter.metrics.catalogue import CATALOGUE, Kind
 from exporter.observations import Reason, RejectedBy
+from exporter.remediation.intents import Ending
 from exporter.remediation.model import Outcome
 from exporter.targets.model import Role
 from tests.promql import Matcher, Selector, named_in
@@ -50,6 +51,7 @@ _VALUES: Mapping[str, set[str]] = {
 }
 _OF_METRIC = {
     ("fleet_tls_remediation_decisions_total", "outcome"): {outcome.value for outcome in Outcome},
+    ("fleet_tls_remediation_actions_total", "outcome"): {ending.value for ending in Ending},
 }
 
 

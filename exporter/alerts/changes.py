@@ -6,6 +6,8 @@ from exporter.alerts.values import Remediations, Rotations
 from exporter.durations import format_duration
 
 _R = "fleet_tls_remediation_"
+# Overtaken or stopped before anything was sent is no failure; whatever else there may be is one
+_BAD = 'outcome!~"recovered|overtaken|stopped"'
 _OVERLAP = "max by (job, rotation) (fleet_tls_rotation_overlap_end_timestamp_seconds)"
 _IN_OVERLAP = 'max by (job, rotation) (fleet_tls_rotation_phase{phase="overlap"}) == 1'
 
@@ -103,7 +105,7 @@ def remediation_rules(values: Remediations) -> tuple[Rule, ...]:
             severity=Severity.CRITICAL,
             scope=Scope.FLEET,
             expr=f"sum by (job) (max by (job, outcome)"
-            f' (increase({_R}actions_total{{outcome!="recovered"}}[{within}]))) > 0',
+            f" (increase({_R}actions_total{{{_BAD}}}[{within}]))) > 0",
             summary="a rollback did not bring the devices back",
             description="A rollback did not end with the devices back"
             f' ({{{{ $value | printf "%.0f" }}}} within {within}). It is not tried again by'

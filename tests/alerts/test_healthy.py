@@ -29,7 +29,7 @@ MORE = (
     ("fleet_tls_remediation_mode", {"mode": "dry_run"}, "1"),
     ("fleet_tls_remediation_rollback_ready", {"gateway": "gw-1"}, "1"),
     ("fleet_tls_remediation_decisions_total", {"outcome": "refused"}, "3"),
-    ("fleet_tls_remediation_actions_total", {"outcome": "failed"}, "1"),
+    ("fleet_tls_remediation_actions_total", {"outcome": "not_back"}, "1"),
     ("fleet_tls_remediation_last_action_timestamp_seconds", {"gateway": "gw-1"}, "-90000"),
     ("fleet_tls_remediation_hold_until_timestamp_seconds", {"gateway": "gw-1"}, "-3600"),
     ("fleet_tls_remediation_budget_remaining", {}, "3"),
