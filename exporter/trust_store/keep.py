@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from exporter.clock import Clock
@@ -75,8 +74,10 @@ class Keeper:
         path = self._store.path
         self._was_used = path != _MEMORY and await asyncio.to_thread(Path(path).exists)
         if self.is_needed or self._was_used:
-            with suppress(StoreError):
+            try:
                 await self._load()
+            except Exception as exc:  # noqa: BLE001 - logged by _fault_of, tried again by run
+                self._note_fault(self._fault_of(exc))
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -90,20 +91,34 @@ class Keeper:
             self._answer(
                 self._take_waiting(), StoreError("the service is stopping", retryable=True)
             )
-            await self._store.close()
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._store.close()
 
     async def _write_or_wait(self) -> None:
         waiting = self._take_waiting()
         try:
             await self._write()
-        except StoreError as exc:
-            self._note_fault(exc)
-            self._answer(waiting, exc)
+        except Exception as exc:  # noqa: BLE001 - logged by _fault_of, and the loop goes on
+            fault = self._fault_of(exc)
+            self._note_fault(fault)
+            self._answer(waiting, fault)
             await self._clock.sleep(_RETRY_S)
             self._work.set()
+        except BaseException:
+            self._waiting += waiting  # to be told that the service is stopping
+            raise
         else:
             self.fault = ""
             self._answer(waiting, None)
+
+    @staticmethod
+    def _fault_of(exc: Exception) -> StoreError:
+        if isinstance(exc, StoreError):
+            return exc
+        log.error("trust reports: a fault of this program", exc_info=exc)
+        return StoreError("trust reports cannot be written; see the log", retryable=True)
 
     async def _write(self) -> None:
         if not self.is_loaded:
@@ -121,13 +136,9 @@ class Keeper:
         self._book.note_written(change)
 
     async def _load(self) -> None:
-        try:
-            await self._store.open()
-            async with self._store.reading() as connection:
-                self._book.restore(await read(connection))
-        except StoreError as exc:
-            self._note_fault(exc)
-            raise
+        await self._store.open()
+        async with self._store.reading() as connection:
+            self._book.restore(await read(connection))
         self.is_loaded = True
         self.fault = ""
 

@@ -1,7 +1,8 @@
 """What a platform or a device says becomes what we know, or is refused; pure."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import overload
 
 from exporter.certificates import printable
 from exporter.gateway.messages import DeviceTrustStore
@@ -13,6 +14,7 @@ MOST_ANCHORS = 1_000
 """Of one device; the largest stores in use hold about 150."""
 
 _ERROR_CHARS = 200
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 # Below that, another clock is as right as ours; beyond, it is wrong and said so by its own answers
 _OFFSET_S = 60.0
 
@@ -45,7 +47,7 @@ def known_of(entry: DeviceTrustStore, *, offset_s: float | None, now: datetime) 
         return Known(word=word)
     if len(entry.anchors) > MOST_ANCHORS:
         return Ignored.TOO_MANY_ANCHORS
-    received_at, reported_at = entry.received_at, entry.reported_at
+    received_at, reported_at = in_utc(entry.received_at), in_utc(entry.reported_at)
     if received_at is None:
         if reported_at is None or reported_at > now + FUTURE:
             return Ignored.NO_TIME
@@ -61,6 +63,20 @@ def known_of(entry: DeviceTrustStore, *, offset_s: float | None, now: datetime) 
         received_at=received_at,
     )
     return Known(report=report, word=word)
+
+
+@overload
+def in_utc(at: datetime) -> datetime: ...
+@overload
+def in_utc(at: None) -> None: ...
+def in_utc(at: datetime | None) -> datetime | None:
+    """Return the moment in UTC; at the ends of the calendar the last one that there is."""
+    if at is None:
+        return None
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if at.year == 1 else _LAST
 
 
 def _shifted(at: datetime, by_s: float) -> datetime:

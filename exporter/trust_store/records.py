@@ -58,7 +58,10 @@ async def read(connection: AsyncConnection) -> Records:
             " FROM trust_report"
         )
     ):
-        found.known[device] = _known_in(device, rest, sets)
+        try:
+            found.known[device] = _known_in(device, rest, sets)
+        except (ValueError, OverflowError):
+            log.warning("what the store holds of a device cannot be read: device=%r", device)
     for device, digest, since in await connection.execute(
         text("SELECT device, digest, since FROM trust_wanted")
     ):

@@ -180,14 +180,17 @@ class TrustSync:
     async def run(self) -> None:
         """Keep it true until cancelled."""
         await self._ready.wait()  # without an inventory every device would be a stranger
-        async with asyncio.TaskGroup() as tasks:
-            await self._keeper.load_at_start()
-            self._is_shown = True
-            self._want()
-            tasks.create_task(self._keeper.run())
-            tasks.create_task(every(_TICK_S, self._tick, self._clock))
-            tasks.create_task(self._prune())
-            await self._ask_apis(tasks)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._keeper.load_at_start()
+                self._is_shown = True
+                self._want()
+                tasks.create_task(self._keeper.run())
+                tasks.create_task(every(_TICK_S, self._tick, self._clock))
+                tasks.create_task(self._prune())
+                await self._ask_apis(tasks)
+        finally:
+            await self._keeper.close()
 
     async def _tick(self) -> None:
         names, now = self._due(), self._clock.now()

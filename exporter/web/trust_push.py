@@ -16,6 +16,7 @@ from exporter.errors import CertificateError, StoreError
 from exporter.gateway.messages import TrustStoreReportRequest
 from exporter.observations import TrustReport
 from exporter.trust_store.keep import BusyError
+from exporter.trust_store.merge import in_utc
 from exporter.trust_store.sync import TrustSync
 from exporter.web.bodies import read_body
 from exporter.web.server import Opened
@@ -126,7 +127,7 @@ def report_in(
     except ValidationError as exc:
         first = exc.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(step) for step in first["loc"]) or "the body"
-        raise ValueError(f"{place}: {first['msg']}") from None
+        raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
     anchors: set[str] = set()
     certificates: list[Certificate] = []
     for position, text in enumerate(said.anchors):
@@ -139,7 +140,7 @@ def report_in(
     report = TrustReport(
         device=device,
         anchors=frozenset(anchors),
-        reported_at=said.reported_at,
+        reported_at=in_utc(said.reported_at),
         received_at=now,
     )
     return report, tuple(certificates)

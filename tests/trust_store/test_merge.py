@@ -1,6 +1,6 @@
 """What is taken of what a platform says, and which of two reports counts."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import reduce
 from itertools import permutations
 
@@ -82,6 +82,25 @@ def test_a_platform_whose_clock_is_wrong_is_understood() -> None:
     assert received(entry(received_at=after(30)), offset_s=-30.0) == after(30)
     last = datetime.max.replace(tzinfo=UTC)
     assert taken(entry(received_at=last), offset_s=HOUR_S) is Ignored.FUTURE
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_the_ends_of_the_calendar_break_nothing(text: str) -> None:
+    end = datetime.fromisoformat(text)
+
+    found = taken(entry(reported_at=end))
+    refused = taken(entry(received_at=end, reported_at=end))
+
+    assert isinstance(found, Known)
+    assert found.report is not None
+    assert found.report.reported_at.utcoffset() == timedelta(0)
+    assert refused is Ignored.FUTURE or isinstance(refused, Known)
+
+
+def test_moments_are_kept_in_utc() -> None:
+    local = NOON.astimezone(timezone(timedelta(hours=5)))
+
+    assert str(received(entry(received_at=local))) == str(NOON)
 
 
 def test_the_platforms_words_are_cut_and_harmless() -> None:

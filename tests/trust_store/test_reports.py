@@ -217,3 +217,24 @@ async def test_a_damaged_certificate_in_the_store_is_left_out(
 
     assert (await restarted(store)).certificates == {}
     assert "left out" in caplog.text
+
+
+async def test_a_record_that_cannot_be_read_is_left_out_and_no_other(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    book = ReportBook()
+    for device in ("dev-01", "dev-02", "dev-03"):
+        book.take(device, known(OLD, device=device))
+    await save(book, store)
+    async with store.writing() as connection:
+        for change in (
+            "SET status = 'DONE' WHERE device = 'dev-01'",
+            f"SET received_at = {10**18} WHERE device = 'dev-02'",
+        ):
+            await connection.execute(text(f"UPDATE trust_report {change}"))
+
+    again = await restarted(store)
+
+    assert again.known("dev-01") == again.known("dev-02") == Known()
+    assert again.known("dev-03").report is not None
+    assert caplog.text.count("cannot be read") == 2

@@ -12,7 +12,7 @@ from exporter.errors import StoreError
 from exporter.gateway.api import TrustStatus
 from exporter.metrics.catalogue import CATALOGUE, Filler
 from exporter.observations import TrustReport
-from exporter.trust_store import sync
+from exporter.trust_store import keep, sync
 from exporter.trust_store.keep import MOST_WAITING, BusyError
 from exporter.trust_store.model import SyncState
 from exporter.trust_store.options import Desired, Options
@@ -393,6 +393,42 @@ async def test_whoever_waits_when_the_service_stops_is_told(tmp_path: Path) -> N
 
     assert isinstance(first.exception(), StoreError)
     assert str(second.exception()) == "the service is stopping"
+
+
+async def test_a_bug_of_ours_while_writing_is_no_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand = Stand(GW, device("dev-01"))
+    stand.ask(FakeApi(answer=status(entry("dev-01", [OLD_CA]))))
+    monkeypatch.setattr(keep, "read", None)
+
+    async with stand.running():
+        await stand.clock.advance(1)
+        assert stand.counts() == {"synced": 1}
+        assert stand.trust.store_fault == "trust reports cannot be written; see the log"
+
+        monkeypatch.undo()
+        await stand.pass_until(lambda: not stand.trust.store_fault)
+    assert "TypeError" in caplog.text
+
+
+async def test_whoever_waits_in_the_middle_of_writing_is_told_when_it_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand = Stand(GW, device("dev-01"))
+    writing = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        writing.set()
+        await asyncio.Event().wait()
+
+    async with stand.running():
+        await stand.trust.push(report(OLD_CA))
+        monkeypatch.setattr(keep, "write", hang)
+        pushing = asyncio.ensure_future(stand.trust.push(report(NEW_CA, received_s=1)))  # noqa: TID251 - its fate is the test
+        await writing.wait()
+
+    assert str(pushing.exception()) == "the service is stopping"
 
 
 async def test_what_is_wanted_changes_with_the_configuration() -> None:

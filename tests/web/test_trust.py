@@ -231,6 +231,17 @@ async def test_who_may_say_what_a_device_trusts(
     assert reports == (status == 202)
 
 
+async def test_a_clock_at_the_end_of_the_calendar_breaks_no_page(tmp_path: Path) -> None:
+    body = {"anchors": [HELD], "reportedAt": "0001-01-01T00:00:00+05:00"}
+    async with standing(tmp_path) as stand:
+        pushed, _ = await stand.push(body=body)
+        stand.trust.compare()
+        status, page = await stand.page("?state=synced")
+
+    assert (pushed, status) == (202, 200)
+    assert page["items"][0]["report"]["reported_at"] == "0001-01-01T00:00:00Z"
+
+
 async def test_a_changed_token_file_counts_at_once(tmp_path: Path) -> None:
     async with standing(tmp_path) as stand:
         (tmp_path / "a.token").write_text("renewed")
@@ -246,10 +257,13 @@ async def test_a_changed_token_file_counts_at_once(tmp_path: Path) -> None:
         pytest.param(b"[" * 50_000, 400, "the body: Invalid JSON", id="nested"),
         pytest.param({}, 422, "anchors: Field required", id="nothing"),
         pytest.param(
-            {"anchors": [], "reportedAt": "noon"}, 422, "reportedAt: Input should be", id="time"
+            {"anchors": [], "reportedAt": "noon"}, 422, "reportedAt: write a moment", id="time"
         ),
         pytest.param(
-            {"anchors": [], "reportedAt": "2026-11-24T12:00:00"}, 422, "timezone", id="naive time"
+            {"anchors": [], "reportedAt": "2026-11-24T12:00:00"},
+            422,
+            "write a moment as in RFC 3339",
+            id="naive time",
         ),
         pytest.param(
             {"anchors": [], "reportedAt": REPORTED_AT, "x": 1}, 422, "x: Extra inputs", id="more"
