@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from markupsafe import Markup
+
 from bench.fleet import BenchFleet, make_certificates, name_of, read_fleet
 from exporter.certificates import CertificateCache
 from exporter.clock import SystemClock
@@ -25,12 +27,11 @@ from exporter.fleet import Fleet
 from exporter.fleet_page.board import Cells
 from exporter.fleet_page.history import History
 from exporter.fleet_page.query import asked_in
-from exporter.fleet_page.sentence import Circumstances
 from exporter.handshake_log.counts import Key, Tally
 from exporter.observations import Reason, RejectedBy
 from exporter.targets.model import Inventory, Role, Target
 from exporter.verdicts.cache import Judge
-from exporter.web.boards import Shown, shown
+from exporter.web.boards import Facts, Shown, shown
 from exporter.web.fleet_page import Beside, beside_of, fleet_html
 
 _GATEWAYS = 20
@@ -53,14 +54,17 @@ class Scene:
 
     def shown(self) -> Shown:
         """Make the board."""
-        now = datetime.now(UTC)
-        return shown(
-            self.fleet.snapshot(), self.tallies, self.history, Circumstances(), now, self.cells
+        facts = Facts(
+            at=datetime.now(UTC),
+            snapshot=self.fleet.snapshot(),
+            tallies=self.tallies,
+            history=self.history,
         )
+        return shown(facts, self.cells)
 
     def html(self, board: Shown, beside: Beside, **query: str) -> str:
         """Make a page."""
-        return fleet_html(board, asked_in(query), beside, self.history)
+        return fleet_html(board, asked_in(query), beside, self.history, Markup())
 
 
 def gateway_of(number: int) -> str:

@@ -15,6 +15,7 @@ from exporter.config import Config, load
 from exporter.errors import ConfigError, Fault
 from exporter.fleet import Fleet, FleetSnapshot
 from exporter.fleet_page.history import SAMPLE_S, History
+from exporter.fleet_page.remedies import Remedies
 from exporter.gateway.clients import Clients
 from exporter.hands import Around, ServiceHands
 from exporter.handshake_log.sources import HandshakeLogs
@@ -317,6 +318,10 @@ class App:
     def snapshot(self) -> FleetSnapshot:
         """Return all that is known now."""
         return self._fleet.snapshot()
+
+    async def remedies(self) -> Remedies:
+        """Return what remediation did, would do and why."""
+        return await self._response.remedies()
 
     async def trust_map(self) -> TrustMap:
         """Return who trusts whom, and what hangs on it."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from exporter.clock import Clock, every
 from exporter.errors import StoreError
+from exporter.fleet_page.remedies import Remedies
 from exporter.journal import prune
 from exporter.remediation.hands import Hands
 from exporter.remediation.options import Options
@@ -65,6 +66,27 @@ class Response:
     def lines_of(self, family: str) -> Sequence[bytes]:
         """Return the sample lines of one family."""
         return self._deliveries.lines_of(family) or self.responder.stats.lines_of(family)
+
+    async def remedies(self) -> Remedies:
+        """Return what was done, would be done and why, for the pages."""
+        stats = self.responder.stats
+        try:
+            intents = await self.records.latest()
+            is_stopped = await self.responder.switch.is_killed()
+        except StoreError as exc:
+            # Before the store is open, or while it cannot be read
+            fault = str(exc) if self.is_open.is_set() else ""
+            return Remedies(mode=stats.mode, fault=fault)
+        return Remedies(
+            mode=stats.mode,
+            is_stopped=is_stopped,
+            decisions={
+                name: (decided.number, decided.case)
+                for name, decided in self.responder.last.items()
+            },
+            intents=intents,
+            holds=dict(stats.holds),
+        )
 
     async def run(self) -> None:
         """Take deliveries and respond, until cancelled."""

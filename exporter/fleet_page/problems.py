@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from exporter.fleet_page.board import Board
+from exporter.fleet_page.board import Board, GatewayStanding, Row
 from exporter.fleet_page.standing import (
     MISSING_ADVICE,
     MISSING_WORDS,
@@ -31,6 +31,38 @@ _REFUSED_ADVICE = (
 )
 
 
+_NOT_JUDGED = "no recent look that was judged"
+_RUNBOOKS: Mapping[Standing, str] = {
+    Standing.REFUSES: "FleetTLSDevicesRefuseGateway",
+    Standing.WOULD_REFUSE: "FleetTLSGatewayNotAccepted",
+    Standing.REFUSED: "FleetTLSDeviceCertificateRefused",
+    Standing.FAILING: "FleetTLSGatewayHandshakesFail",
+    Standing.SILENT: "FleetTLSDeviceSilent",
+    Standing.AWAITED: "FleetTLSDevicesRefuseGateway",
+}
+_MISSING_RUNBOOKS: Mapping[Missing, str] = {
+    Missing.SERVED_UNKNOWN: "FleetTLSNotLookedAt",
+    Missing.NOT_LOOKED_AT: "FleetTLSNotLookedAt",
+    Missing.NEVER_HEARD: "FleetTLSDeviceNeverSeen",
+}
+_GATEWAY_RUNBOOKS: Mapping[GatewayStanding, str] = {
+    GatewayStanding.UNREACHED: "FleetTLSGatewayUnreachable",
+    GatewayStanding.NOT_VERIFIED: "FleetTLSChainNotVerified",
+    GatewayStanding.UNKNOWN: "FleetTLSNotLookedAt",
+}
+_AWAY = frozenset(
+    {
+        Reason.HANDSHAKE_TIMEOUT,
+        Reason.CONNECTION_RESET,
+        Reason.NOT_TLS,
+        Reason.DNS_FAILURE,
+        Reason.CONNECT_REFUSED,
+        Reason.CONNECT_TIMEOUT,
+        Reason.UNREACHABLE,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Devices with the same trouble.
@@ -40,6 +72,7 @@ class Problem:
         words: The reason in plain words; empty where the standing says all.
         devices: The first of them.
         since: Since when the first of them stands so; None: not known of all.
+        runbook: Name of the alert's runbook; empty: there is none.
     """
 
     standing: Standing
@@ -50,6 +83,58 @@ class Problem:
     gateways: tuple[tuple[str | None, int], ...]
     devices: tuple[str, ...]
     since: datetime | None
+    runbook: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayProblem:
+    """Gateways with the same trouble of their own endpoint.
+
+    Attributes:
+        since: Since when the first of them stands so; None: not known of all.
+    """
+
+    standing: GatewayStanding
+    reason: str
+    words: str
+    advice: str
+    count: int
+    gateways: tuple[str, ...]
+    since: datetime | None
+    runbook: str
+
+
+def gateway_problems_on(board: Board) -> tuple[GatewayProblem, ...]:
+    """Return what is wrong with gateways' own endpoints, unless their devices' refusal says it."""
+    groups: dict[tuple[GatewayStanding, str], list[Row]] = {}
+    for row in board.gateways:
+        is_refused = row.counts.get(Standing.REFUSES) or row.counts.get(Standing.WOULD_REFUSE)
+        if row.standing is GatewayStanding.GOOD or (
+            is_refused and row.standing is GatewayStanding.NOT_VERIFIED
+        ):
+            continue
+        groups.setdefault((row.standing, row.reason.value if row.reason else ""), []).append(row)
+    urgency = list(GatewayStanding)
+    return tuple(
+        _gateway_problem(standing, reason, rows)
+        for (standing, reason), rows in sorted(
+            groups.items(), key=lambda item: (urgency.index(item[0][0]), -len(item[1]))
+        )
+    )
+
+
+def _gateway_problem(standing: GatewayStanding, reason: str, rows: list[Row]) -> GatewayProblem:
+    moments = [row.since for row in rows if row.since is not None]
+    return GatewayProblem(
+        standing=standing,
+        reason=reason,
+        words=REASON_WORDS[Reason(reason)] if reason else _NOT_JUDGED,
+        advice=ADVICE[Reason(reason)] if reason else MISSING_ADVICE[Missing.NOT_LOOKED_AT],
+        count=len(rows),
+        gateways=tuple(row.name or "" for row in rows[:_SHOWN]),
+        since=min(moments) if len(moments) == len(rows) else None,
+        runbook=_GATEWAY_RUNBOOKS[standing],
+    )
 
 
 def problems_on(board: Board) -> tuple[Problem, ...]:
@@ -81,7 +166,18 @@ def _problem(standing: Standing, reason: str, cells: list[Cell]) -> Problem:
         gateways=tuple(Counter(cell.gateway for cell in cells).most_common()),
         devices=tuple(cell.device for cell in cells[:_SHOWN]),
         since=min(moments) if len(moments) == len(cells) else None,
+        runbook=runbook_of(standing, reason),
     )
+
+
+def runbook_of(standing: Standing, reason: str) -> str:
+    """Return the name of the runbook for devices that stand so; empty: there is none."""
+    if standing is Standing.OWN_FAULT:
+        is_away = reason in _AWAY
+        return "FleetTLSDeviceUnreachable" if is_away else "FleetTLSChainNotVerified"
+    if standing is Standing.UNKNOWN:
+        return _MISSING_RUNBOOKS.get(Missing(reason), "")
+    return _RUNBOOKS.get(standing, "")
 
 
 def words_of(standing: Standing, reason: str) -> str:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from urllib.parse import urlencode
 
 from exporter.fleet import FleetSnapshot
 from exporter.fleet_page.board import Board, Row
 from exporter.fleet_page.standing import Cell, Standing
 from exporter.targets.model import Target
+from exporter.trust_store.model import Standing as TrustStanding
+from exporter.trust_store.model import SyncState
 from exporter.wording import listed, shown
 
 PAGE_SIZE = 500
@@ -16,7 +19,7 @@ _MAX_TEXT = 200
 PROBLEM = "problem"
 """Besides the standings: all of them but ``good``."""
 
-_KNOWN = ("q", "state", "gateway", "class", "group", "view", "page", "limit")
+_KNOWN = ("q", "state", "gateway", "class", "group", "trust", "view", "page", "limit")
 _VIEWS = ("matrix", "list")
 
 
@@ -34,6 +37,7 @@ class Asked:
     gateway: str = ""
     device_class: str = ""
     group: str = ""
+    trust: str = ""
     view: str = "matrix"
     page: int = 1
     limit: int = PAGE_SIZE
@@ -41,7 +45,12 @@ class Asked:
     @property
     def is_filtered(self) -> bool:
         """Something is left out besides other pages."""
-        return bool(self.text or self.state or self.gateway or self.device_class or self.group)
+        return bool(self.gateway) or self.picks_devices
+
+    @property
+    def picks_devices(self) -> bool:
+        """Of a gateway's devices some are left out."""
+        return bool(self.text or self.state or self.device_class or self.group or self.trust)
 
     def query(self, **other: str | int) -> str:
         """Return the query string of the same question with ``other`` fields; ``""`` or ``?…``."""
@@ -52,6 +61,7 @@ class Asked:
             "gateway": asked.gateway,
             "class": asked.device_class,
             "group": asked.group,
+            "trust": asked.trust,
             "view": "" if asked.view == "matrix" else asked.view,
             "page": "" if asked.page == 1 else asked.page,
             "limit": "" if asked.limit == PAGE_SIZE else asked.limit,
@@ -109,6 +119,7 @@ def asked_in(query: Mapping[str, str]) -> Asked:
         gateway=query.get("gateway", ""),
         device_class=query.get("class", ""),
         group=query.get("group", ""),
+        trust=_one_of("trust", query, tuple(SyncState)),
         view=_one_of("view", query, _VIEWS) or "matrix",
         page=_number("page", query, 1, 100_000),
         limit=_number("limit", query, PAGE_SIZE, MAX_PAGE_SIZE),
@@ -129,9 +140,14 @@ def _number(key: str, query: Mapping[str, str], default: int, most: int) -> int:
     raise ValueError(f"{key} {shown(text)} is not possible; 1 to {most} are")
 
 
-def page_of(board: Board, snapshot: FleetSnapshot, asked: Asked) -> Page:
+def page_of(
+    board: Board,
+    snapshot: FleetSnapshot,
+    asked: Asked,
+    trust: Mapping[str, TrustStanding] = MappingProxyType({}),
+) -> Page:
     """Return the page of ``board`` that is asked for; behind the last page: the last."""
-    matches = _matcher(snapshot, asked)
+    matches = _matcher(snapshot, trust, asked)
     found = [
         (
             row,
@@ -150,7 +166,7 @@ def page_of(board: Board, snapshot: FleetSnapshot, asked: Asked) -> Page:
         low, high = max(0, begin - before), max(0, begin + asked.limit - before)
         before += len(cells)
         part = Part(row=row, cells=cells[low:high], matching_count=len(cells))
-        if part.cells or (not row.cells and number == 1 and not _picks_devices(asked)):
+        if part.cells or (not row.cells and number == 1 and not asked.picks_devices):
             parts.append(part)
     return Page(
         parts=tuple(parts),
@@ -162,11 +178,9 @@ def page_of(board: Board, snapshot: FleetSnapshot, asked: Asked) -> Page:
     )
 
 
-def _picks_devices(asked: Asked) -> bool:
-    return bool(asked.text or asked.state or asked.device_class or asked.group)
-
-
-def _matcher(snapshot: FleetSnapshot, asked: Asked) -> Callable[[Cell], bool]:
+def _matcher(
+    snapshot: FleetSnapshot, trust: Mapping[str, TrustStanding], asked: Asked
+) -> Callable[[Cell], bool]:
     needle = asked.text.casefold()
 
     def matches(cell: Cell) -> bool:
@@ -179,10 +193,15 @@ def _matcher(snapshot: FleetSnapshot, asked: Asked) -> Callable[[Cell], bool]:
             is_state
             and asked.device_class in ("", target.device_class)
             and asked.group in ("", target.rollout_group)
+            and (not asked.trust or _sync_state(trust.get(cell.device)) == asked.trust)
             and (not needle or any(needle in text.casefold() for text in _texts(target, cell)))
         )
 
     return matches
+
+
+def _sync_state(standing: TrustStanding | None) -> SyncState | None:
+    return standing.state if standing else None
 
 
 def _texts(target: Target, cell: Cell) -> tuple[str, ...]:

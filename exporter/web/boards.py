@@ -2,36 +2,69 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.clock import Clock
 from exporter.fleet import FleetSnapshot
 from exporter.fleet_page.board import Board, Cells, board_of
 from exporter.fleet_page.history import History
+from exporter.fleet_page.remedies import Remedies, Remedy, remedies_on, rollbacks_of
 from exporter.fleet_page.sentence import Circumstances, StateSentence, sentence_of
+from exporter.fleet_page.trust import sync_counts
 from exporter.handshake_log.counts import Key, Tally
-from exporter.handshake_log.sources import HandshakeLogs
+from exporter.trust_store.model import Standing, SyncState
 from exporter.web.service import Service
 
 _LEAST_S = 1.0
 # At most a twentieth of one core goes into boards, however large the fleet
 _REST = 20.0
+# What remediation did stands in the store
+_REMEDIES_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a board is made of, of one moment.
+
+    Attributes:
+        trust: By device.
+        is_polled: Somebody is asked what devices trust.
+        starting: Why what is shown is not complete yet; empty when it is.
+        faults: What cannot be read or kept, each a sentence.
+    """
+
+    at: datetime
+    snapshot: FleetSnapshot
+    tallies: Mapping[Key, Tally]
+    history: History
+    trust: Mapping[str, Standing] = field(default_factory=dict)
+    is_polled: bool = False
+    remedies: Remedies = field(default_factory=Remedies)
+    starting: str = ""
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """All that a page shows, of one moment.
+    """All that a page shows.
 
     Attributes:
+        sync: How many devices hold what is wanted of them, and so on; empty: nobody reports.
         fingerprint: Another one where a reader would see a difference besides ages.
     """
 
-    snapshot: FleetSnapshot
-    tallies: Mapping[Key, Tally]
+    facts: Facts
     board: Board
     sentence: StateSentence
+    sync: Mapping[SyncState, int]
+    remedies: tuple[Remedy, ...]
     fingerprint: int
+
+    @property
+    def snapshot(self) -> FleetSnapshot:
+        """The fleet."""
+        return self.facts.snapshot
 
 
 class Boards:
@@ -43,63 +76,73 @@ class Boards:
         self._cells = Cells()
         self._last: Shown | None = None
         self._good_until_s = 0.0
+        self._remedies = Remedies()
+        self._remedies_until_s = 0.0
 
     async def current(self, service: Service) -> Shown:
         """Return the board, a second old at most, or what twenty times its making takes."""
         async with self._making:
             begun_s = self._clock.monotonic()
             if self._last is None or begun_s >= self._good_until_s:
-                self._last = await self._make(service)
+                self._last = await self._make(service, begun_s)
                 took_s = self._clock.monotonic() - begun_s
                 self._good_until_s = begun_s + max(_LEAST_S, _REST * took_s)
             return self._last
 
-    async def _make(self, service: Service) -> Shown:
-        return await asyncio.to_thread(
-            shown,
-            service.snapshot(),
-            dict(service.logs.shown.tallies),  # the service goes on counting meanwhile
-            service.history,
-            circumstances_of(service),
-            self._clock.now(),
-            self._cells,
-        )
+    async def _make(self, service: Service, now_s: float) -> Shown:
+        if now_s >= self._remedies_until_s:
+            self._remedies = await service.remedies()
+            self._remedies_until_s = now_s + _REMEDIES_S
+        facts = _facts(service, self._remedies, self._clock.now())
+        return await asyncio.to_thread(shown, facts, self._cells)
 
 
-def circumstances_of(service: Service) -> Circumstances:
-    """Return what is to be said besides the board."""
-    readiness = service.readiness
-    return Circumstances(
+def _facts(service: Service, remedies: Remedies, now: datetime) -> Facts:
+    readiness, trust = service.readiness, service.trust
+    return Facts(
+        at=now,
+        snapshot=service.snapshot(),
+        tallies=dict(service.logs.shown.tallies),  # the service goes on counting meanwhile
+        history=service.history,
+        trust=dict(trust.standings),
+        is_polled=bool(trust.stats),
+        remedies=remedies,
         starting="" if readiness.is_ready else readiness.sentence,
-        faults=tuple(_faults(service.logs)),
+        faults=tuple(_faults(service, remedies)),
     )
 
 
-def _faults(logs: HandshakeLogs) -> Iterator[str]:
+def _faults(service: Service, remedies: Remedies) -> Iterator[str]:
+    logs, trust = service.logs, service.trust
     for name, stats in logs.stats.items():
         if stats.is_ok is False:
             yield f"The handshake log {name} cannot be read: {stats.fault or 'no reason is told'}."
     if logs.store_fault:
         yield f"The store cannot be used, so no handshake log is read: {logs.store_fault}."
+    if trust.store_fault:
+        yield f"The store cannot be used, so trust reports are not kept: {trust.store_fault}."
+    if remedies.fault:
+        yield f"What remediation does is not known: {remedies.fault}."
 
 
-def shown(
-    snapshot: FleetSnapshot,
-    tallies: Mapping[Key, Tally],
-    history: History,
-    around: Circumstances,
-    now: datetime,
-    cells: Cells | None = None,
-) -> Shown:
-    """Return all that a page shows as of ``now``."""
-    board = board_of(snapshot, tallies, history, now, cells)
+def shown(facts: Facts, cells: Cells | None = None) -> Shown:
+    """Return all that a page shows of ``facts``."""
+    board = board_of(facts.snapshot, facts.tallies, facts.history, facts.at, cells)
+    around = Circumstances(
+        starting=facts.starting,
+        faults=facts.faults,
+        rollbacks=rollbacks_of(facts.remedies, facts.snapshot),
+    )
     sentence = sentence_of(board, around)
+    remedies = remedies_on(facts.remedies)
+    sync = sync_counts(facts.trust, is_polled=facts.is_polled)
     return Shown(
-        snapshot=snapshot,
-        tallies=tallies,
+        facts=facts,
         board=board,
         sentence=sentence,
-        fingerprint=_fingerprint(board, sentence),
+        sync=sync,
+        remedies=remedies,
+        fingerprint=hash((_fingerprint(board, sentence), remedies, tuple(sync.items()))),
     )
 
 

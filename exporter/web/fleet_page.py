@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
+from markupsafe import Markup
 
 from exporter import __version__
 from exporter.clock import Clock
@@ -21,14 +22,17 @@ from exporter.fleet_page.drawing import (
     timeline_of,
 )
 from exporter.fleet_page.history import History
-from exporter.fleet_page.problems import problems_on
+from exporter.fleet_page.problems import gateway_problems_on, problems_on
 from exporter.fleet_page.query import PROBLEM, Asked, Page, asked_in, page_of
+from exporter.fleet_page.remedies import MODE_WORDS
 from exporter.fleet_page.standing import (
     STANDING_MEANING,
     Standing,
     moment_of,
     standing_words,
 )
+from exporter.fleet_page.trust import SYNC_LEVELS, SYNC_WORDS
+from exporter.trust_map.html import drawing_of
 from exporter.web.boards import Boards, Shown
 from exporter.web.html import page, rendered
 from exporter.web.service import SERVICE, Service
@@ -38,6 +42,7 @@ _NAMED_CELLS = 120
 _OPTIONS = 200
 _PROBLEMS = 50
 _OVERVIEW = 60
+_DRAWN_TARGETS = 500
 # The ends of ten thousand certificates do not move by the second
 _BESIDE_S = 10.0
 
@@ -84,9 +89,10 @@ class FleetPage:
             self._shown, self._pages = shown, {}
         if asked not in self._pages:
             beside = await self._current_beside(service, shown)
+            drawing = await _drawing(service, shown)
             # A page of a large fleet takes longer than the event loop may be held
             self._pages[asked] = await asyncio.to_thread(
-                fleet_html, shown, asked, beside, service.history
+                fleet_html, shown, asked, beside, service.history, drawing
             )
         return self._pages[asked]
 
@@ -98,6 +104,13 @@ class FleetPage:
             self._beside = await asyncio.to_thread(beside_of, shown, clients)
             self._beside_until_s = now_s + _BESIDE_S
         return self._beside
+
+
+async def _drawing(service: Service, shown: Shown) -> Markup:
+    """Return the trust map; empty for a fleet of which it takes seconds to make."""
+    if len(shown.snapshot.targets) > _DRAWN_TARGETS:
+        return Markup()
+    return drawing_of(await service.trust_map())
 
 
 def served_by(shown: Shown) -> tuple[object, ...]:
@@ -115,9 +128,11 @@ def beside_of(shown: Shown, clients: Mapping[str, float]) -> Beside:
     )
 
 
-def fleet_html(shown: Shown, asked: Asked, beside: Beside, history: History) -> str:
-    """Return the page as of the board's moment."""
-    found = page_of(shown.board, shown.snapshot, asked)
+def fleet_html(
+    shown: Shown, asked: Asked, beside: Beside, history: History, drawing: Markup
+) -> str:
+    """Return the page as of the board's moment; ``drawing`` of the trust map, if there is one."""
+    found = page_of(shown.board, shown.snapshot, asked, shown.facts.trust)
     problems = problems_on(shown.board)
     return rendered(
         "fleet.html",
@@ -135,7 +150,12 @@ def fleet_html(shown: Shown, asked: Asked, beside: Beside, history: History) -> 
         spark={"width": BARS * BAR_WIDTH, "height": SPARK_HEIGHT},
         problems=problems[:_PROBLEMS],
         more_problems=max(0, len(problems) - _PROBLEMS),
+        gateway_problems=gateway_problems_on(shown.board),
+        sync_words=SYNC_WORDS,
+        sync_shapes=SYNC_LEVELS,
+        mode_words=MODE_WORDS,
         timeline=beside.timeline,
+        drawing=drawing,
         choices=beside.choices,
         level_of=level_of,
         standings=tuple(Standing),

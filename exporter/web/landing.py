@@ -14,6 +14,7 @@ from exporter.web.service import SERVICE
 
 _LINKS = (
     ("fleet", "the fleet for people: what is wrong, since when, and what to do"),
+    ("trust-map", "which devices trust which CAs, and who would go dark without each"),
     ("metrics", "everything that is known, for Prometheus"),
     ("api/v1/targets", "the same as JSON; ?problem=any shows what is not healthy"),
     ("api/v1/devices", "what each device trusts, beside what it is to trust, as JSON"),

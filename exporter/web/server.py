@@ -27,7 +27,7 @@ from exporter.web.probe_endpoint import ProbeEndpoint
 from exporter.web.service import SERVICE, Service
 from exporter.web.target_page import TargetPage
 from exporter.web.tls import state_of_files, tls_context
-from exporter.web.trust_map import trust_map
+from exporter.web.trust_map import trust_map, trust_map_page
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ class Server:
         app.router.add_get("/api/v1/devices", Devices(self._clock).handle)
         app.router.add_get("/api/v1/handshakes", Handshakes(self._clock).handle)
         app.router.add_get("/api/v1/trust-map", trust_map)
+        app.router.add_get("/trust-map", trust_map_page)
         app.router.add_get("/api/v1/openapi.json", api.openapi)
         app.router.add_get("/runbooks", runbooks.runbooks)
         app.router.add_get("/runbooks/{name}", runbooks.runbook)

@@ -10,6 +10,7 @@ from aiohttp import web
 from exporter.certificates import Certificate
 from exporter.fleet import FleetSnapshot
 from exporter.fleet_page.history import History
+from exporter.fleet_page.remedies import Remedies
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits
@@ -72,6 +73,10 @@ class Service(Protocol):
 
     def snapshot(self) -> FleetSnapshot:
         """Return all that is known now."""
+        ...
+
+    async def remedies(self) -> Remedies:
+        """Return what remediation did, would do and why; a fault of its store is told in it."""
         ...
 
     async def trust_map(self) -> TrustMap:

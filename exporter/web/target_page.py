@@ -10,6 +10,7 @@ from exporter.clock import Clock
 from exporter.fleet_page.drawing import BAR_WIDTH, BARS, SPARK_HEIGHT, level_of, sparkline_of
 from exporter.fleet_page.standing import STANDING_MEANING, moment_of, standing_words
 from exporter.fleet_page.target import look_failures, view_of
+from exporter.fleet_page.trust import trust_view
 from exporter.web.boards import Boards
 from exporter.web.html import page, rendered
 from exporter.web.service import SERVICE
@@ -34,7 +35,8 @@ class TargetPage:
         if name not in board.snapshot.targets:
             text = await asyncio.to_thread(_not_there, name, list(board.snapshot.targets))
             return page(request, text, status=404)
-        view = view_of(name, board.board, board.snapshot, board.tallies)
+        view = view_of(name, board.board, board.snapshot, board.facts.tallies)
+        standing = board.facts.trust.get(name)
         client_s = service.logs.shown.certificates.get(name)
         history = service.history
         text = rendered(
@@ -51,6 +53,8 @@ class TargetPage:
             served_since=history.served_since(name),
             changed_at=history.changed_at(name),
             past=history.past_chains(name),
+            trust=trust_view(standing, service.trust.certificate),
+            remedy=next((one for one in board.remedies if one.gateway == name), None),
             client_end=moment_of(client_s) if client_s else None,
             sparkline=sparkline_of(history.samples(name)) if view.row else None,
             spark={"width": BARS * BAR_WIDTH, "height": SPARK_HEIGHT},

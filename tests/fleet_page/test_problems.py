@@ -1,11 +1,20 @@
 """The same trouble of many devices is one, with the reason in plain words and what to do."""
 
+from pathlib import Path
+
 import pytest
 
-from exporter.fleet_page.problems import advice_for, problems_on, words_of
+from exporter.fleet_page.board import GatewayStanding
+from exporter.fleet_page.problems import (
+    advice_for,
+    gateway_problems_on,
+    problems_on,
+    runbook_of,
+    words_of,
+)
 from exporter.fleet_page.standing import Missing, Standing
 from exporter.observations import Reason, RejectedBy
-from tests.fleet.stand import device, gateway
+from tests.fleet.stand import device, gateway, silence
 from tests.fleet_page.stand import Scene, ago
 
 
@@ -99,3 +108,55 @@ def test_a_standing_that_says_all_needs_no_words() -> None:
 
 def test_where_a_device_is_refused_nobody_is_sent_to_roll_back_the_gateway() -> None:
     assert "rollback does not help" in advice_for(Standing.REFUSED, "unknown_ca")
+
+
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
+
+
+@pytest.mark.parametrize("standing", [one for one in Standing if one is not Standing.GOOD])
+def test_every_runbook_that_is_named_is_there(standing: Standing) -> None:
+    reasons = list(Missing) if standing is Standing.UNKNOWN else list(Reason)
+
+    named = {runbook_of(standing, reason) for reason in reasons} - {""}
+
+    assert named
+    assert [name for name in named if not (RUNBOOKS / f"{name}.md").exists()] == []
+
+
+def test_an_own_endpoint_that_is_away_has_another_runbook_than_one_that_is_refused() -> None:
+    assert runbook_of(Standing.OWN_FAULT, "connect_refused") == "FleetTLSDeviceUnreachable"
+    assert runbook_of(Standing.OWN_FAULT, "expired") == "FleetTLSChainNotVerified"
+
+
+def test_gateways_with_the_same_trouble_are_one_problem_and_the_urgent_come_first() -> None:
+    scene = Scene(gateway(), gateway("gw-2"), gateway("gw-3"), gateway("gw-4"))
+    scene.serve_new("gw-4")
+    for name in ("gw-1", "gw-2"):
+        scene.fleet.record(silence(scene.target(name), scene.clock))
+
+    away, refused, unknown = gateway_problems_on(scene.board)
+
+    assert (away.standing, away.count, away.gateways) == (
+        GatewayStanding.UNREACHED,
+        2,
+        ("gw-1", "gw-2"),
+    )
+    assert (away.reason, away.since) == ("connect_timeout", scene.now)
+    assert away.words == "no connection was made in time"
+    assert (refused.standing, refused.reason, refused.since) == (
+        GatewayStanding.NOT_VERIFIED,
+        "unknown_ca",
+        None,
+    )
+    assert (unknown.standing, unknown.reason) == (GatewayStanding.UNKNOWN, "")
+    assert unknown.advice.startswith("Wait for the next look")
+    for one in (away, refused, unknown):
+        assert (RUNBOOKS / f"{one.runbook}.md").exists()
+
+
+def test_a_gateway_is_not_told_of_twice_when_its_devices_refuse_it() -> None:
+    scene = Scene(gateway(), device())
+    scene.serve_new()
+
+    assert gateway_problems_on(scene.board) == ()
+    assert len(problems_on(scene.board)) == 1

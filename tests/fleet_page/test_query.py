@@ -4,6 +4,7 @@ import pytest
 
 from exporter.fleet_page.query import MAX_PAGE_SIZE, Asked, Page, asked_in, page_of
 from exporter.targets.model import Target
+from exporter.trust_store.model import Known, Standing, SyncState
 from tests.fleet.stand import device, gateway
 from tests.fleet_page.stand import Scene
 
@@ -57,6 +58,20 @@ def test_without_a_question_all_is_shown() -> None:
 )
 def test_what_is_asked_for_is_shown(query: dict[str, str], expected: list[str]) -> None:
     assert devices(shown(scene_of(), **query)) == expected
+
+
+def test_devices_can_be_picked_by_their_reports() -> None:
+    scene, known = scene_of(), Known()
+    trust = {
+        "dev-01": Standing(
+            state=SyncState.PENDING, known=known, wanted=None, difference=None, steady_until=None
+        )
+    }
+
+    found = page_of(scene.board, scene.snapshot, asked_in({"trust": "pending"}), trust)
+
+    assert devices(found) == ["dev-01"]
+    assert asked_in({"trust": "pending"}).query() == "?trust=pending"
 
 
 def test_an_address_can_be_searched_for() -> None:

@@ -13,6 +13,7 @@ from exporter.certificates import Certificate, CertificateCache
 from exporter.clock import SystemClock
 from exporter.fleet import Fleet, FleetSnapshot
 from exporter.fleet_page.history import History
+from exporter.fleet_page.remedies import Remedies
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits, Tools
@@ -81,6 +82,7 @@ class FakeService:
     trust: TrustSync = field(default_factory=no_reports)
     is_looking: asyncio.Event = field(default_factory=asyncio.Event)
     history: History = field(default_factory=History)
+    told_remedies: Remedies = field(default_factory=Remedies)
     fleet: Fleet = field(init=False)
     _judge: Judge = field(default_factory=Judge)
 
@@ -97,6 +99,9 @@ class FakeService:
     @property
     def reach(self) -> Reach:
         return Reach(self.allow)
+
+    async def remedies(self) -> Remedies:
+        return self.told_remedies
 
     async def trust_map(self) -> TrustMap:
         return trust_map(

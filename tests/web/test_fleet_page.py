@@ -9,11 +9,16 @@ import aiohttp
 import pytest
 
 from exporter.clock import SystemClock
+from exporter.fleet_page.remedies import Remedies
 from exporter.handshake_log.counts import Tally
 from exporter.handshake_log.stats import SourceStats
+from exporter.modes import Mode
 from exporter.observations import Observation, Reason, RejectedBy
+from exporter.trust_store.model import Known, Standing, SyncState
 from exporter.web.live import CLIENTS, Live
 from exporter.web.service import Readiness
+from tests.fleet_page.test_remedies import case
+from tests.fleet_page.test_trust import report, standing
 from tests.pki import certificate_of, make_ca, make_leaf
 from tests.web.serving import FakeService, device, gateway, serving, store_of
 
@@ -92,6 +97,10 @@ def refuse(service: FakeService, *devices: str) -> None:
         service.logs.shown._tallies["gw-1", name] = Tally(
             failing=why, failing_since_s=now_s, told_s=now_s, failure_counts={why: 3}
         )
+
+
+def synced(*anchors: str) -> Standing:
+    return standing(SyncState.SYNCED, Known(report=report(*anchors)))
 
 
 async def ask(service: FakeService, path: str, **headers: str) -> Answer:
@@ -203,6 +212,70 @@ async def test_logs_that_cannot_be_read_are_told_and_are_no_good_news() -> None:
     assert "The store cannot be used, so no handshake log is read: state.db is no" in text
     assert "fine.log" not in text
     assert "2 of 2 devices accept gw-1." not in text
+
+
+async def test_what_remediation_did_is_told_with_its_evidence() -> None:
+    service = fleet()
+    made = case()
+    holds = {"gw-1": SystemClock().now()}
+    service.told_remedies = Remedies(
+        mode=Mode.ACT, is_stopped=None, decisions={"gw-1": (41, made)}, holds=holds
+    )
+
+    answer = await ask(service, "/fleet")
+    target = await ask(service, "/targets/gw-1")
+
+    text = answer.page.text
+    assert "acts by itself, within its limits; whether the kill switch stops it is not" in text
+    assert made.decision.sentence in text
+    assert "held until" in text
+    assert "api/v1/remediation/decisions/41" in answer.page.links
+    assert made.decision.sentence in target.page.text
+
+
+async def test_without_decisions_no_block_is_shown() -> None:
+    answer = await ask(fleet(), "/fleet")
+
+    assert '<section id="remedies" aria-labelledby="h-remedies" hidden>' in answer.body
+
+
+async def test_remediation_that_cannot_be_known_is_told() -> None:
+    service = fleet()
+    service.told_remedies = Remedies(fault="the store is not open")
+
+    text = (await ask(service, "/fleet")).page.text
+
+    assert "What remediation does is not known: the store is not open." in text
+
+
+async def test_what_devices_reported_is_counted_and_told() -> None:
+    service = fleet()
+    service.trust._standings._standings["dev-01"] = synced(OLD.anchors[0].fingerprint_sha256)
+
+    answer = await ask(service, "/fleet")
+    picked = await ask(service, "/fleet?trust=synced")
+    target = await ask(service, "/targets/dev-01")
+
+    assert "1 hold what is wanted" in answer.page.text
+    assert "1 to 1 of 1 that match" in picked.page.text
+    assert "It holds what is wanted of it." in target.page.text
+
+
+async def test_the_trust_map_is_drawn_and_told() -> None:
+    drawn = await ask(fleet(), "/fleet")
+    told = await ask(fleet(), "/trust-map")
+
+    assert "2 of 2 devices accept" in drawn.page.text
+    assert "if removed: 2 devices go dark" in drawn.page.text
+    assert "If removed today" in told.page.text
+    assert told.page.inline == []
+
+
+async def test_of_a_large_fleet_the_trust_map_has_a_page_of_its_own() -> None:
+    answer = await ask(fleet(*(f"dev-{number:04}" for number in range(501))), "/fleet")
+
+    assert "trust-map" in answer.page.links
+    assert "if removed" not in answer.page.text
 
 
 async def test_a_gateway_says_all_that_is_known_of_it() -> None:

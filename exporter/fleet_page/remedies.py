@@ -1,0 +1,126 @@
+"""What remediation did, would do and why, as the page tells it; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from exporter.fleet import FleetSnapshot
+from exporter.fleet_page.sentence import Rollback
+from exporter.modes import Mode
+from exporter.remediation.codec import Case
+from exporter.remediation.intents import Ending, Intent
+from exporter.remediation.model import Answer, Decision, Outcome
+
+MODE_WORDS: Mapping[Mode, str] = {
+    Mode.DISABLED: "disabled: nothing is decided",
+    Mode.DRY_RUN: "dry run: it decides and changes nothing",
+    Mode.ACT: "acts by itself, within its limits",
+}
+OUTCOME_WORDS: Mapping[Outcome, str] = {
+    Outcome.REFUSED: "no rollback",
+    Outcome.WOULD_ROLLBACK: "would roll back",
+    Outcome.AWAITING_APPROVAL: "waits for a person's approval",
+    Outcome.ROLLBACK: "rolls back",
+}
+ENDING_WORDS: Mapping[Ending, str] = {
+    Ending.RECOVERED: "served and proven, and the devices are back",
+    Ending.NOT_SERVED: "the version before could not be served; all is as it was",
+    Ending.UNPROVEN: "it was sent, and what is served now cannot be proven: look at the gateway",
+    Ending.NOT_BACK: "it is served, and too few devices came back",
+    Ending.OVERTAKEN: "somebody else changed the gateway meanwhile",
+    Ending.STOPPED: "it was stopped before it was sent",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedies:
+    """What remediation says of itself.
+
+    Attributes:
+        decisions: The last one by gateway with its evidence, and its number in the journal.
+        intents: The last action by gateway.
+        is_stopped: By the kill switch; None: not known.
+        holds: Until when gateways are held.
+        fault: Why this is not known; empty when it is.
+    """
+
+    mode: Mode = Mode.DISABLED
+    is_stopped: bool | None = False
+    decisions: Mapping[str, tuple[int, Case]] = field(default_factory=dict)
+    intents: Mapping[str, Intent] = field(default_factory=dict)
+    holds: Mapping[str, datetime] = field(default_factory=dict)
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """What is to be told of one gateway.
+
+    Attributes:
+        level: ``bad``, ``warn`` or ``good``.
+        action: What was done, in words; empty: nothing.
+        number: Of the decision in the journal; 0: there is none.
+    """
+
+    gateway: str
+    level: str
+    outcome: str = ""
+    sentence: str = ""
+    decided_at: datetime | None = None
+    number: int = 0
+    action: str = ""
+    action_at: datetime | None = None
+    hold_until: datetime | None = None
+
+
+def remedies_on(told: Remedies) -> tuple[Remedy, ...]:
+    """Return what there is to tell, by gateway; nothing where nothing was decided or held."""
+    names = sorted({*told.decisions, *told.intents, *told.holds})
+    return tuple(_remedy(name, told) for name in names)
+
+
+def _remedy(name: str, told: Remedies) -> Remedy:
+    number, case = told.decisions.get(name, (0, None))
+    decision = case.decision if case else None
+    intent = told.intents.get(name)
+    return Remedy(
+        gateway=name,
+        level=_level(decision, intent),
+        outcome=OUTCOME_WORDS[decision.outcome] if decision else "",
+        sentence=decision.sentence if decision else "",
+        decided_at=decision.decided_at if decision else None,
+        number=number,
+        action=_action(intent) if intent else "",
+        action_at=intent.stage_at if intent else None,
+        hold_until=told.holds.get(name),
+    )
+
+
+def _action(intent: Intent) -> str:
+    by = f" for {intent.by}" if intent.by else ""
+    how = ENDING_WORDS[intent.ending] if intent.ending else f"under way: {intent.stage}"
+    return f"rollback to version {intent.identity.target_version}{by}: {how}"
+
+
+def _level(decision: Decision | None, intent: Intent | None) -> str:
+    ending = intent.ending if intent else None
+    if ending in {Ending.UNPROVEN, Ending.NOT_BACK}:
+        return "bad"
+    if ending is Ending.RECOVERED and (
+        decision is None or intent is None or decision.decided_at <= intent.stage_at
+    ):
+        return "good"
+    return "warn"
+
+
+def rollbacks_of(told: Remedies, snapshot: FleetSnapshot) -> Mapping[str, Rollback]:
+    """Return what going back would do, where that was worked out for what is served now."""
+    found = {}
+    for name, (_, case) in told.decisions.items():
+        identity, devices = case.decision.identity, case.evidence.devices
+        state = snapshot.targets.get(name)
+        served = state.chain[0].fingerprint_sha256 if state and state.is_chain_current else None
+        if identity is not None and identity.fingerprint == served:
+            accepting = [one for one in devices if one.accepts_previous.answer is Answer.YES]
+            found[name] = Rollback(version=identity.target_version, accepting_count=len(accepting))
+    return found
