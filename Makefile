@@ -5,6 +5,7 @@
 #   make drill [ARGS="--times 5"]           break a fleet, wait for the page, print the timeline
 #   make campaign                           the tests' long runs
 #   make bench ARGS="PROGRAM [OPTIONS]"     one of the measurements in bench/
+#   make pictures                           those of docs/pictures anew, from real runs (four minutes)
 #   make lock [ARGS=--upgrade]              the lock files anew
 # PYTHON=/path/to/python3 picks the interpreter (3.11 or newer); VENV another place than .venv.
 
@@ -44,6 +45,9 @@ bench: debian venv-dev
 	@if [ -n "$(ARGS)" ]; then exec $(PY) -m bench.$(ARGS); else \
 	echo 'Which one? make bench ARGS="PROGRAM [OPTIONS]", PROGRAM one of:'; \
 	grep -l '__main__' bench/*.py | xargs -n 1 basename -s .py | sed 's/^/  /'; exit 2; fi
+
+pictures: debian venv-dev
+	$(PY) -m tests.pictures $(ARGS)
 
 # New pins and hashes; needs the package index. Review the difference before committing it
 lock: venv-dev

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
-from tests.browser import NARROW, Watched, browsing, chromium
+from tests.browser import NORMAL, Watched, browsing, chromium
 from tests.daemons import Daemon
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
@@ -80,17 +80,38 @@ def found_in(running: Daemon) -> Run:
     )
 
 
-def shoot(browser: Browser, url: str, folder: Path, name: str, **options: object) -> None:
-    """Take a picture of a whole page in light and dark."""
-    known: dict[str, object] = {"device_scale_factor": 1.5, **options}
-    with browsing(browser, **known) as context:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture of a page, taken in light and dark.
+
+    Attributes:
+        part: Only this element; empty: the page down to the element ``until``.
+    """
+
+    name: str
+    url: str
+    part: str = ""
+    until: str = "footer"
+
+
+def shoot(browser: Browser, picture: Picture, folder: Path) -> None:
+    with browsing(browser, device_scale_factor=1.5) as context:
         watched = Watched(context)
-        watched.page.goto(url)
-        watched.page.locator("#link", has_text="Live.").wait_for()
+        page = watched.page
+        page.goto(picture.url)
+        page.locator("#link", has_text="Live.").wait_for()
         for scheme in SCHEMES:
-            watched.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
-            path = folder / f"{name}-{scheme}.png"
-            watched.page.screenshot(path=path, full_page=True)
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+            path = folder / f"{picture.name}-{scheme}.png"
+            if picture.part:
+                page.locator(picture.part).screenshot(path=path)
+                continue
+            # As tall as what is wanted, so that nothing of it is below the fold
+            height = page.evaluate(
+                "selector => document.querySelector(selector).offsetTop", picture.until
+            )
+            clip = {"x": 0, "y": 0, "width": NORMAL["width"], "height": height}
+            page.screenshot(path=path, full_page=True, clip=clip)  # type: ignore[arg-type]  # as it has them
         assert watched.faults == []
 
 
@@ -148,10 +169,13 @@ def make_pictures(folder: Path, *, seconds: float) -> None:
         if seconds:
             subprocess.run(["sleep", str(seconds)], check=True)
         browser = stack.enter_context(chromium())
-        shoot(browser, f"{good.exporter}/fleet", folder, "fleet-healthy")
-        shoot(browser, f"{bad.exporter}/fleet", folder, "fleet-outage")
-        shoot(browser, f"{bad.exporter}/fleet", folder, "fleet-narrow", viewport=NARROW)
-        shoot(browser, f"{bad.exporter}/targets/gw-1", folder, "target-outage")
+        for picture in (
+            Picture(name="fleet-healthy", url=f"{good.exporter}/fleet", until="#map"),
+            Picture(name="fleet-outage", url=f"{bad.exporter}/fleet", until="#map"),
+            Picture(name="trust-map", url=f"{good.exporter}/fleet", part="#map svg"),
+            Picture(name="target-outage", url=f"{bad.exporter}/targets/gw-1"),
+        ):
+            shoot(browser, picture, folder)
         terminal(bad, folder)
 
 

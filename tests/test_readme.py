@@ -108,3 +108,24 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     ]
 
     assert gone == []
+
+
+PICTURES = re.compile(r"(?:src|srcset)=\"(\S+)\"|!\[[^\]]+\]\((\S+)\)")
+
+
+def test_every_picture_that_is_shown_is_there_and_every_one_there_is_shown() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    shown = {
+        (page.parent / (match[1] or match[2])).resolve()
+        for page in pages
+        for match in PICTURES.finditer(page.read_text())
+    }
+
+    assert shown == set((ROOT / "docs" / "pictures").iterdir())
+
+
+def test_the_readme_shows_the_page_healthy_and_in_the_outage_and_a_terminal() -> None:
+    shown = " ".join(match[0] for match in PICTURES.finditer(README))
+
+    assert all(name in shown for name in ("fleet-healthy-", "fleet-outage-", "probe.svg"))
+    assert all(re.findall(r'<img alt="([^"]*)"', README))

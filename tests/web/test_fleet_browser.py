@@ -59,7 +59,7 @@ def test_a_healthy_fleet_is_calm_and_accessible(tmp_path: Path, watched: Watched
         expect(page.locator(".cells a.good")).to_have_count(18)
         expect(page.locator("#problems")).to_be_hidden()
         found = {}
-        for path in ("fleet", "targets/gw-1", "targets/dev-03", "targets/dev-01", ""):
+        for path in ("fleet", "targets/gw-1", "targets/dev-03", "targets/dev-01", "trust-map", ""):
             page.goto(f"{url_of(running)}/{path}")
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
@@ -216,7 +216,14 @@ def test_a_narrow_screen_scrolls_in_one_direction_only(browser: Browser) -> None
     found = {}
     with served(service) as running, browsing(browser, viewport=NARROW) as context:
         page = Watched(context).page
-        for path in ("fleet", "fleet?view=list", "targets/gw-1", f"targets/{'a' * 200}", ""):
+        for path in (
+            "fleet",
+            "fleet?view=list",
+            "targets/gw-1",
+            f"targets/{'a' * 200}",
+            "trust-map",
+            "",
+        ):
             page.goto(f"{running.url}/{path}")
             width = page.evaluate("document.documentElement.scrollWidth")
             found[path[:40]] = (width, violations(page))
