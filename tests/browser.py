@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.daemons import need
 from tests.web.serving import FakeService, serving
@@ -22,6 +29,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 WAIT_MS = 30_000
+expect.set_options(timeout=WAIT_MS)  # a busy machine is no fault of the page
 NORMAL = {"width": 1280, "height": 800}
 NARROW = {"width": 360, "height": 740}
 
