@@ -3,6 +3,7 @@
 #   make test                               everything CI runs; needs the Debian packages too
 #   make check                              the quick one before each commit
 #   make drill [ARGS="--times 5"]           break a fleet, wait for the page, print the timeline
+#   make drill-rollback                    force a bad rotation, wait until it is undone, print the timeline
 #   make campaign                           the tests' long runs
 #   make bench ARGS="PROGRAM [OPTIONS]"     one of the measurements in bench/
 #   make pictures                           those of docs/pictures anew, from real runs (four minutes)
@@ -17,7 +18,7 @@ export VENV PYTHON
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check drill campaign bench lock venv venv-dev debian static rules-checked
+.PHONY: help demo test check drill drill-rollback campaign bench lock venv venv-dev debian static rules-checked
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,6 +36,9 @@ check: venv-dev static rules-checked
 # Real Prometheus and Alertmanager with what rules/ and docs/ ship, real fleet, real webhook
 drill: debian venv-dev
 	@exec $(PY) -m tests.drill $(ARGS)
+
+drill-rollback: debian venv-dev
+	@exec $(PY) -m tests.drill.rollback $(ARGS)
 
 # The long runs (hundreds of seeded kills and the like): the tests that read FLEET_TLS_CAMPAIGN do more of them
 campaign: debian venv-dev
