@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,14 +14,13 @@ import yaml
 
 from exporter.clock import SystemClock
 from exporter.demo.authorities import (
-    GATEWAY_NAME,
     Authorities,
     gateway_certificate,
     make_authorities,
 )
 from exporter.demo.device import Contact, Device, DeviceClient
 from exporter.demo.fleet import devices_of, pace_of
-from exporter.demo.layout import GATEWAY, Layout
+from exporter.demo.layout import Layout
 from exporter.gateway.agent.driver import CHAIN, KEY
 from exporter.gateway.agent.drivers.embedded import mqtt
 from tests.daemons import Daemon, free_port, nginx
@@ -95,7 +94,6 @@ async def guarded_fleet(
     devices = devices_of(count, layout.devices)
     layout.write_secrets(authorities)
     layout.write_trust_stores(authorities, devices)
-    layout.write_served(gateway_certificate(authorities, clock.now()))
     gateway_port, agent_port, service_port = free_port(), free_port(), free_port()
     fleet = GuardedFleet(
         layout=layout, exporter=f"127.0.0.1:{service_port}",
@@ -115,7 +113,7 @@ async def guarded_fleet(
     upstream = broker.sockets[0].getsockname()[1]
     async with broker:
         with (
-            _nginx(directory, gateway_port, upstream),
+            _nginx(layout, gateway_port, upstream),
             program("agent-log", agent_port, "gateway-agent", "--config", agent_config),
             program("service", service_port, "run", "--config", layout.config),
         ):
@@ -147,9 +145,9 @@ async def _connecting(fleet: GuardedFleet, port: int) -> AsyncIterator[None]:
                 one.cancel()
 
 
-def _nginx(directory: Path, port: int, upstream: int) -> Daemon:
-    current = directory / "agent" / "current"
-    folder = directory / "nginx"
+def _nginx(layout: Layout, port: int, upstream: int) -> Daemon:
+    current = layout.gateway / "current"
+    folder = layout.directory / "nginx"
     block = (
         f"{_FORMAT}\naccess_log {folder}/tls.log fleet_tls;\n"
         f"server {{ listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;\n"
@@ -160,28 +158,24 @@ def _nginx(directory: Path, port: int, upstream: int) -> Daemon:
 
 
 def _write_agent_config(fleet: GuardedFleet, gateway_port: int, agent_port: int) -> Path:
+    """The demo's agent, in front of nginx in place of the terminator within."""
     layout = fleet.layout
     nginx_at = layout.directory / "nginx"
-    document: Mapping[str, object] = {
+    gateway = f"127.0.0.1:{gateway_port}"
+    served = gateway_certificate(fleet.authorities, SystemClock().now())
+    terminator = {
+        "nginx": {
+            "addresses": [gateway],
+            "config": f"{nginx_at}/nginx.conf",
+            "pid_file": f"{nginx_at}/nginx.pid",
+            "handshakes_log": f"{nginx_at}/tls.log",
+            "timeout": "15s",
+        }
+    }
+    document = {
+        **layout.write_agent_config(fleet.devices, served, gateway),
         "listen": f"127.0.0.1:{agent_port}",
-        "web": {"token_file": str(layout.token_file)},
-        "directory": str(layout.directory / "agent"),
-        "terminator": {
-            "nginx": {
-                "addresses": [f"127.0.0.1:{gateway_port}"],
-                "config": f"{nginx_at}/nginx.conf",
-                "pid_file": f"{nginx_at}/nginx.pid",
-                "handshakes_log": f"{nginx_at}/tls.log",
-                "timeout": "15s",
-            }
-        },
-        "initial": {
-            "chain_file": str(layout.gateway / CHAIN),
-            "key_file": str(layout.gateway / KEY),
-        },
-        "server_name": GATEWAY_NAME,
-        "proof": {"rounds": 2, "within": "20s"},
-        "devices": [{"name": one.name, "fallback_channel": True} for one in fleet.devices],
+        "terminator": terminator,
     }
     path = layout.directory / "agent.yml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
@@ -192,16 +186,10 @@ def _write_service_config(fleet: GuardedFleet, gateway_port: int, interval: str)
     layout = fleet.layout
     layout.write_config(
         fleet.devices, listen=fleet.exporter, gateway=f"127.0.0.1:{gateway_port}",
-        device_addresses={}, pace=pace_of(len(fleet.devices)),
+        management_api=fleet.agent_url, device_addresses={}, pace=pace_of(len(fleet.devices)),
     )  # fmt: skip
     config = yaml.safe_load(layout.config.read_text("utf-8"))
     config["probe"] |= {"interval": interval, "failing_interval": interval}
-    config["management_apis"] = [
-        {"name": "agent", "url": fleet.agent_url, "token_file": layout.token_file.name}
-    ]
-    for target in config["targets"]["static"]:
-        if target["name"] == GATEWAY:
-            target["management_api"] = "agent"
     log = config["handshake_logs"][0]
     config["handshake_logs"] = [
         log | {"file": f"nginx/{name}"} for name in ("error.log", "tls.log")
