@@ -132,6 +132,13 @@ class Records:
             )
             return [_rotation(row) for row in rows.mappings()]
 
+    async def removed(self) -> frozenset[str]:
+        """Return the CAs whose removal from devices was begun, ever, by any rotation."""
+        async with self._store.reading() as connection:
+            rows = await connection.execute(text("SELECT * FROM rotation"))
+            found = [_rotation(row) for row in rows.mappings()]
+        return frozenset(one.plan.old_ca for one in found if one.marks.removing_at is not None)
+
     async def get(self, name: str) -> Rotation | None:
         """Return one, also one that has ended; None: there is none of that name."""
         async with self._store.reading() as connection:

@@ -72,6 +72,7 @@ class Rotator:
         self._is_killed = is_killed
         self._carry_out = CarryOut(records, hands, clock)
         self._open: Mapping[str, Rotation] | None = None
+        self._removed: frozenset[str] = frozenset()
         self.seen: dict[str, Seen] = {}
         """By name, as of the last look; one that has ended stays until a restart."""
 
@@ -86,6 +87,7 @@ class Rotator:
             StoreError: the store cannot be used; nothing was sent that is not in it.
         """
         rotations = await self._records.open()
+        self._removed = await self._records.removed()
         self._open = {one.plan.id: one for one in rotations}
         for rotation in rotations:
             for _ in range(_MOST_STEPS):
@@ -140,7 +142,7 @@ class Rotator:
         """Return whether the CA is being, or was, removed from devices; None: not known yet."""
         if self._open is None:
             return None
-        return any(
+        return anchor in self._removed or any(
             one.plan.old_ca == anchor and one.marks.removing_at is not None
             for one in (*self._open.values(), *(seen.rotation for seen in self.seen.values()))
         )
