@@ -64,13 +64,14 @@ async def exposition_of_the_demo(tmp_path: Path) -> str:
         running.wait_for_line("}", within_s=90)
         url = json.loads(running.lines()[-1])["exporter"]
         async with aiohttp.ClientSession() as session:
-            for _ in range(100):
+            for _ in range(300):
                 async with session.get(f"{url}/metrics") as answer:
                     text = await answer.text()
-                if text.count("fleet_tls_handshake_last_success_timestamp_seconds{") >= 18:
+                connected = text.count("fleet_tls_handshake_last_success_timestamp_seconds{") >= 18
+                if connected and 'fleet_tls_trust_store_devices{state="synced"} 18' in text:
                     return text
                 await SystemClock().sleep(0.1)
-    pytest.fail("the logs told of no good handshake of each device")
+    pytest.fail("not each device was told of by a good handshake and by its trust report")
 
 
 def series_of(text: str, now_s: float) -> Iterator[tuple[str, str]]:
