@@ -5,15 +5,14 @@ by looking: what is served tells how far it came, and what is sent again carries
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from exporter.certificates import read_pem
 from exporter.clock import Clock
-from exporter.errors import CertificateError
 from exporter.gateway.api import Fence, GatewayError, GatewayReason, ManagementApi
 from exporter.gateway.messages import GatewayCertificates, OperationStatus, RollbackRequest
+from exporter.remediation.assemble import chain_of
 from exporter.remediation.hands import Hands, Looked
 from exporter.remediation.intents import Ending, Intent, Stage
 from exporter.remediation.options import Options
@@ -137,7 +136,9 @@ class CarryOut:
         )
 
     async def _seen(self, intent: Intent, certificates: GatewayCertificates) -> Looked:
-        chain = _chain_of(certificates, intent.identity.target_version)
+        number = intent.identity.target_version
+        target = next((one for one in certificates.versions if one.version == number), None)
+        chain = [one.fingerprint_sha256 for one in chain_of(target)]
         return await self._hands.look(intent.identity.gateway, chain, intent.fingerprint)
 
     async def _send(self, intent: Intent, api: ManagementApi) -> Told | None:
@@ -194,15 +195,3 @@ def _told_of(error: GatewayError) -> Told | None:
     if error.is_outcome_unknown or error.retryable:
         return None
     return Told(ending=Ending.NOT_SERVED, detail=str(error)) if error.reason in _FINAL else None
-
-
-def _chain_of(certificates: GatewayCertificates, version: int) -> Sequence[str]:
-    """Return the fingerprints of a version's chain; empty where the API does not give it."""
-    for one in certificates.versions:
-        if one.version == version and one.chain:
-            try:
-                read = read_pem(one.chain.encode(), what=f"the chain of version {version}")
-            except CertificateError:
-                return ()
-            return tuple(certificate.fingerprint_sha256 for certificate in read)
-    return ()
