@@ -72,6 +72,9 @@ PURE = (
     "exporter.rotation.authority", "exporter.rotation.blockers", "exporter.rotation.devices",
     "exporter.rotation.gate", "exporter.rotation.model", "exporter.rotation.phases",
     "exporter.rotation.reconcile", "exporter.rotation.steps", "exporter.rotation.view",
+    "exporter.gateway.agent.answers", "exporter.gateway.agent.history",
+    "exporter.gateway.agent.proof", "exporter.gateway.agent.vetting",
+    "exporter.gateway.agent.devices.acceptance", "exporter.gateway.agent.devices.inbox",
 )  # fmt: skip
 IMPURE = {"asyncio", "socket", "logging", "time", "aiohttp", "uvloop", "exporter.clock"}
 
