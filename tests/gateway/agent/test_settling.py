@@ -8,7 +8,6 @@ import pytest
 
 from exporter.errors import StoreError
 from exporter.gateway.agent.history import Activation, Way, previous_of
-from exporter.gateway.agent.keeping import _LOOK_EVERY_S
 from exporter.gateway.agent.versions import Versions
 from tests.gateway.agent.shifted_clock import ShiftedClock
 from tests.gateway.agent.stand import Agent, Answer, embedded, running, until
@@ -95,47 +94,48 @@ async def test_a_first_rotation_that_was_interrupted_has_nothing_to_go_back_to(
 
 
 async def test_what_somebody_does_by_hand_is_noticed_and_can_be_undone(tmp_path: Path) -> None:
-    clock, driver = ShiftedClock(), WillfulDriver(embedded(tmp_path / "agent"))
+    driver = WillfulDriver(embedded(tmp_path / "agent"))
 
-    async with running(tmp_path, driver=driver, clock=clock) as agent:
-        await agent.rotate(await agent.new_chain())
-        folder = Versions(agent.directory).point_to(1)
-        await driver.real.apply(folder, same_key_kind=True)
-        between = await agent.certificates()
-    async with running(tmp_path) as agent:
+    with patch("exporter.gateway.agent.keeping._LOOK_EVERY_S", 0.07):
+        async with running(tmp_path, driver=driver) as agent:
+            await agent.rotate(await agent.new_chain())
+            folder = Versions(agent.directory).point_to(1)
+            await driver.real.apply(folder, same_key_kind=True)
 
-        async def noticed() -> bool:
-            return bool((await agent.certificates())["activationNumber"] == 3)
+            async def noticed() -> bool:
+                return bool((await agent.certificates())["activationNumber"] == 3)
 
-        await until(noticed, "the change by hand to be noticed")
-        back = await agent.rollback()
-        after = await agent.certificates()
+            await until(noticed, "the change by hand to be noticed")
+            between = await agent.certificates()
+            back = await agent.rollback()
+            after = await agent.certificates()
 
     assert between["serving"]["version"] == 1
     assert back.status == 200
     assert after["serving"]["version"] == 2
 
 
-async def test_a_version_that_is_not_served_is_not_called_proven(tmp_path: Path) -> None:
-    clock, driver = ShiftedClock(), WillfulDriver(embedded(tmp_path / "agent"))
+async def test_a_version_that_is_not_served_is_not_called_proven(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, look_s = ShiftedClock(), 0.07
 
-    async with running(tmp_path, driver=driver, clock=clock) as agent:
-        await agent.rotate(await agent.new_chain())
-    Versions(tmp_path / "agent").point_to(1)
-    driver = WillfulDriver(embedded(tmp_path / "agent"))
-    async with running(tmp_path, driver=driver, clock=clock) as agent:
-        await driver.real.apply(agent.directory / "versions/2", same_key_kind=True)
-        looks = clock.slept[_LOOK_EVERY_S]
+    with patch("exporter.gateway.agent.keeping._LOOK_EVERY_S", look_s):
+        async with running(tmp_path, clock=clock) as agent:
+            await agent.rotate(await agent.new_chain())
+            Versions(agent.directory).point_to(1)
+            looks = clock.slept[look_s]
 
-        async def looked() -> bool:
-            return clock.slept[_LOOK_EVERY_S] > looks
+            async def looked() -> bool:
+                return clock.slept[look_s] > looks + 1
 
-        await until(looked, "a look")
-        shown = await agent.certificates()
+            await until(looked, "a look")
+            shown = await agent.certificates()
 
     assert shown["serving"]["version"] == 2
     assert shown["versions"][0]["state"] == "current"
     assert shown["activationNumber"] == 2
+    assert "version 1 is current, but not proved" in caplog.text
 
 
 async def test_a_store_that_fails_is_told_and_nothing_is_begun(tmp_path: Path) -> None:
