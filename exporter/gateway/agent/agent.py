@@ -1,45 +1,37 @@
 """One gateway's agent: composed of its parts, and run until cancelled."""
 
 import asyncio
-import fcntl
 import logging
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from exporter.certificates import read_pem
 from exporter.clock import Clock
 from exporter.errors import CertificateError, ConfigError, Fault
 from exporter.gateway.agent import keeping, requesting, serving, switching
 from exporter.gateway.agent.access import Access
 from exporter.gateway.agent.answers import Reply, answered
+from exporter.gateway.agent.beginning import alone_in, begin, prepare
 from exporter.gateway.agent.calls_of_devices import DeviceCalls
 from exporter.gateway.agent.changing import Changer
 from exporter.gateway.agent.core import Core
 from exporter.gateway.agent.devices.book import Devices
 from exporter.gateway.agent.driver import Address, Closeable, Driver, Place, Tools
 from exporter.gateway.agent.drivers import make_driver
-from exporter.gateway.agent.history import Way
 from exporter.gateway.agent.journal import Journal
 from exporter.gateway.agent.keys import Keys
 from exporter.gateway.agent.looking import Looker, Thoroughness
 from exporter.gateway.agent.once import Once, Ticket
-from exporter.gateway.agent.options import Initial, Options
+from exporter.gateway.agent.options import Options
 from exporter.gateway.agent.schema import MIGRATIONS
 from exporter.gateway.agent.second_port import Rehearsals
 from exporter.gateway.agent.server import Handlers, Server, response_of
 from exporter.gateway.agent.settings import SettingsKeeper
 from exporter.gateway.agent.versions import (
-    Content,
-    VersionError,
     Versions,
-    is_key_of,
-    load_key,
-    pem_of,
 )
 from exporter.gateway.messages import (
     Fingerprint,
@@ -49,11 +41,8 @@ from exporter.gateway.messages import (
 )
 from exporter.probe.client_files import read_pair
 from exporter.store import Store
-from exporter.text_files import read_bounded
 
 log = logging.getLogger(__name__)
-
-_MAX_PEM_BYTES = 1 << 20
 
 
 async def run_agent(
@@ -76,14 +65,14 @@ async def run_agent(
         StoreError: its store cannot be used.
     """
     try:
-        with _alone_in(options.directory) as scratch:
+        with alone_in(options.directory) as scratch:
             versions, keys = Versions(options.directory), Keys(options.directory)
-            await asyncio.to_thread(_prepare, versions, keys)
+            await asyncio.to_thread(prepare, versions, keys)
             place = Place(current=versions.current, scratch=scratch)
             driver = driver or make_driver(options.terminator, Tools(place=place, clock=clock))
             async with _opened(options.directory / "state.db") as store:
                 core = _core(options, clock, driver, store, versions=versions, keys=keys)
-                await _begin(core, options.initial)
+                await begin(core, options.initial)
                 await _run(core, options, store, scratch=scratch, listening=listening)
     finally:
         if isinstance(driver, Closeable):
@@ -200,45 +189,6 @@ def _handlers(core: Core, rehearsals: Rehearsals, settings: SettingsKeeper) -> H
     )
 
 
-async def _begin(core: Core, initial: Initial | None) -> None:
-    """Take on what is served today where there is no version yet; mend a lost symlink."""
-    try:
-        record = await core.journal.record()
-        pointed_to = await asyncio.to_thread(core.versions.pointed_to)
-        if initial is not None and record.served is None and pointed_to is None:
-            await asyncio.to_thread(_take_on, core, initial)
-            await core.journal.activated(1, Way.FORWARD, core.clock.now())
-        await keeping.restore_current(core)
-    except (VersionError, CertificateError) as exc:
-        raise ConfigError([Fault(place="initial", message=str(exc))]) from exc
-
-
-def _take_on(core: Core, initial: Initial) -> None:
-    chain = read_pem(
-        read_bounded(initial.chain_file, _MAX_PEM_BYTES), what=str(initial.chain_file)
-    )
-    key_pem = read_bounded(initial.key_file, _MAX_PEM_BYTES)
-    if not is_key_of(chain[0], load_key(key_pem)):
-        raise VersionError(
-            f"{initial.key_file} does not hold the key of the first certificate in"
-            f" {initial.chain_file}, or is encrypted"
-        )
-    chain_pem = pem_of(chain).encode()
-    further = core.driver.further_files(chain_pem, key_pem)
-    content = Content(chain_pem=chain_pem, key_pem=key_pem, further=further)
-    if 1 not in core.versions.numbers():  # it is where a crash came between
-        core.versions.write(1, content, core.clock.now())
-    core.versions.point_to(1)
-
-
-def _prepare(versions: Versions, keys: Keys) -> None:
-    try:
-        versions.prepare()
-        keys.prepare()
-    except (VersionError, OSError) as exc:
-        raise ConfigError([Fault(place="directory", message=str(exc))]) from exc
-
-
 def _looker(options: Options, clock: Clock) -> Looker:
     proof, credential = options.proof, None
     if proof.client_cert_file is not None and proof.client_key_file is not None:
@@ -271,24 +221,3 @@ def _access(options: Options) -> Access:
 def _address(options: Options) -> Address | None:
     second = options.second_port
     return None if second is None else Address(host=second.host, port=second.port)
-
-
-@contextmanager
-def _alone_in(directory: Path) -> Iterator[Path]:
-    """Keep other agents out of the folder; yield the one for scratch files."""
-    scratch = directory / "scratch"
-    try:
-        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(directory / ".lock", os.O_WRONLY | os.O_CREAT, 0o600)
-    except OSError as exc:
-        message = f"{exc.filename} cannot be made or written: {exc.strerror}"
-        raise ConfigError([Fault(place="directory", message=message)]) from exc
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            message = f"another agent works in {directory}"
-            raise ConfigError([Fault(place="directory", message=message)]) from exc
-        yield scratch
-    finally:
-        os.close(lock)

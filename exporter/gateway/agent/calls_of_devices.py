@@ -50,10 +50,10 @@ class DeviceCalls:
         """Return one page of what the devices said."""
         limit, cursor = asking.page_limit(request), asking.page_cursor(request)
         known = request.headers.get("If-None-Match", "")
-        etag = await self._devices.etag()
+        etag = await self._devices.status.etag()
         if etag in {part.strip() for part in known.split(",")}:
             return web.Response(status=304, headers={"ETag": etag})
-        page = await self._devices.page(_device_after(cursor), limit)
+        page = await self._devices.status.page(_device_after(cursor), limit)
         after = page.status.next_cursor
         shown = page.status.model_copy(
             update={"next_cursor": None if after is None else _cursor(after)}

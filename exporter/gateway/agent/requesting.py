@@ -4,13 +4,13 @@ import asyncio
 
 from exporter.gateway.agent import kept
 from exporter.gateway.agent.answers import RefusedError, Reply, answered
+from exporter.gateway.agent.candidates import CSR_KEY
 from exporter.gateway.agent.core import Core
 from exporter.gateway.agent.devices.acceptance import NEVER_REPORTED
 from exporter.gateway.agent.devices.book import TEST_DEVICE
 from exporter.gateway.agent.devices.inbox import certificates_in
 from exporter.gateway.agent.keys import RequestError, new_key, request_pem
 from exporter.gateway.agent.once import Ticket
-from exporter.gateway.agent.switching import CSR_KEY
 from exporter.gateway.agent.versions import VersionError
 from exporter.gateway.messages import (
     Csr,

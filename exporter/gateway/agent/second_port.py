@@ -11,11 +11,11 @@ from pathlib import Path
 
 from exporter.certificates import Certificate
 from exporter.gateway.agent.answers import RefusedError, Reply, answered
+from exporter.gateway.agent.candidates import check_chain, check_return, content_of, target_of
 from exporter.gateway.agent.core import Core
 from exporter.gateway.agent.devices.inbox import certificates_in
 from exporter.gateway.agent.driver import CHAIN, KEY, Address, DriverError
 from exporter.gateway.agent.once import Ticket
-from exporter.gateway.agent.switching import check_chain, check_return, content_of, target_of
 from exporter.gateway.agent.versions import Content, write_private
 from exporter.gateway.messages import ErrorCode, Fingerprint, Rehearsal, RehearseRequest
 

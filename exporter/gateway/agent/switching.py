@@ -6,20 +6,18 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 
-from exporter.certificates import UNREADABLE, Certificate
+from exporter.certificates import Certificate
 from exporter.errors import StoreError
-from exporter.gateway.agent import journal, kept
+from exporter.gateway.agent import journal
 from exporter.gateway.agent.answers import RefusedError, Reply, answered
+from exporter.gateway.agent.candidates import check_chain, check_return, content_of, target_of
 from exporter.gateway.agent.changing import operation_of
 from exporter.gateway.agent.core import Core
 from exporter.gateway.agent.devices.acceptance import objections
 from exporter.gateway.agent.devices.inbox import certificates_in
 from exporter.gateway.agent.history import Change, Confirmation, Kind, previous_of
-from exporter.gateway.agent.journal import Record
-from exporter.gateway.agent.keys import key_id
 from exporter.gateway.agent.once import Ticket
-from exporter.gateway.agent.versions import Content, Version, VersionError, pem_of
-from exporter.gateway.agent.vetting import Surroundings, faults_at_return, faults_of
+from exporter.gateway.agent.versions import Version, VersionError
 from exporter.gateway.messages import (
     ConfirmRequest,
     ErrorCode,
@@ -31,8 +29,6 @@ from exporter.gateway.messages import (
 
 log = logging.getLogger(__name__)
 
-CSR_KEY = "csr_key"
-"""Under this name it is kept which key the last certificate request was for."""
 _KEPT_VERSIONS = 20
 
 
@@ -161,84 +157,11 @@ async def go_back_unconfirmed(core: Core, change: Change) -> None:
     await core.changer.carry_out(back, None)
 
 
-async def check_chain(core: Core, chain: Sequence[Certificate]) -> bytes:
-    """Return the key of a chain that may be served as far as it goes by itself.
-
-    Raises:
-        RefusedError: it must not be, or its key is not here.
-    """
-    current = await core.current()
-    if current is not None and list(chain) == list(current.chain):
-        raise RefusedError(
-            ErrorCode.REFUSED, f"this very chain is version {current.number}, the current one"
-        )
-    versions = await core.all_versions()
-    around = Surroundings(
-        replaced=current.leaf if current else None,
-        anchors=await core.devices.anchors(),
-        seen=[one for version in versions for one in version.chain[1:]],
-    )
-    faults = await asyncio.to_thread(faults_of, chain, around, at=core.clock.now())
-    if faults:
-        raise RefusedError(ErrorCode.REFUSED, "; ".join(faults))
-    key_pem = await _key_for(core, chain[0], versions)
-    if key_pem is None:
-        raise RefusedError(
-            ErrorCode.REFUSED,
-            "the leaf's key is neither that of the last csr nor of a version: ask for a csr and"
-            " let the CA sign that one",
-        )
-    return key_pem
-
-
-async def check_return(core: Core, target: Version) -> None:
-    """Return when an earlier version may be served again.
-
-    Raises:
-        RefusedError: it must not be.
-    """
-    if not target.is_key_usable:
-        raise RefusedError(
-            ErrorCode.REFUSED, f"the key of version {target.number} is lost, or another's"
-        )
-    faults = await asyncio.to_thread(faults_at_return, target.chain, at=core.clock.now())
-    if faults:
-        raise RefusedError(ErrorCode.REFUSED, f"version {target.number}: {'; '.join(faults)}")
-
-
-async def target_of(core: Core, wanted: str | int, record: Record) -> Version:
-    """Return the version that is meant.
-
-    Raises:
-        RefusedError: there is no such one.
-    """
-    number = wanted if isinstance(wanted, int) else previous_of(record.activations, record.proven)
-    if number is None:
-        raise RefusedError(
-            ErrorCode.UNKNOWN_VERSION,
-            "there is no previous version: none before today's was served and proven",
-        )
-    try:
-        return await asyncio.to_thread(core.versions.read, number)
-    except VersionError as exc:
-        raise RefusedError(ErrorCode.UNKNOWN_VERSION, str(exc)) from exc
-
-
 async def intend(core: Core, change: Change, ticket: Ticket) -> None:
     """Write a change down before it is begun, together with the request for it."""
     async with core.journal.store.writing() as connection:
         await ticket.begin(connection, change.id)
         await journal.intend(connection, change)
-
-
-def content_of(core: Core, chain: Sequence[Certificate], key_pem: bytes) -> Content:
-    """Return what a version's folder holds for ``chain``."""
-    chain_pem = pem_of(chain).encode()
-    return Content(
-        chain_pem=chain_pem,
-        key_pem=key_pem,
-        further=core.driver.further_files(chain_pem, key_pem),
-    )
 
 
 async def _check_devices(core: Core, chain: Sequence[Certificate]) -> None:
@@ -251,27 +174,6 @@ async def _check_devices(core: Core, chain: Sequence[Certificate]) -> None:
 async def _check_not_served(core: Core, target: Version) -> None:
     if await core.served_leaf() == target.leaf.fingerprint_sha256:
         raise RefusedError(ErrorCode.REFUSED, f"version {target.number} is served already")
-
-
-async def _key_for(core: Core, leaf: Certificate, versions: Sequence[Version]) -> bytes | None:
-    try:
-        wanted = key_id(leaf.parsed().public_key())
-    except UNREADABLE:
-        return None
-    async with core.journal.store.reading() as connection:
-        is_last_request = await kept.get(connection, CSR_KEY) == wanted
-    if is_last_request:
-        fresh = await asyncio.to_thread(core.keys.pem, wanted)
-        if fresh is not None:
-            return fresh
-    return await asyncio.to_thread(_key_of_a_version, core, wanted, versions)
-
-
-def _key_of_a_version(core: Core, wanted: str, versions: Sequence[Version]) -> bytes | None:
-    for version in reversed(versions):
-        if version.is_key_usable and key_id(version.leaf.parsed().public_key()) == wanted:
-            return core.versions.key_pem(version.number)
-    return None
 
 
 async def _next_version(core: Core) -> int:

@@ -1,10 +1,8 @@
 """Everything the agent knows of the devices, and what it has them do."""
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,17 +18,16 @@ from exporter.gateway.agent.devices.inbox import (
     reported_in,
 )
 from exporter.gateway.agent.devices.ledger import Report, Update
+from exporter.gateway.agent.devices.status import StatusBook
 from exporter.gateway.agent.once import Ticket
 from exporter.gateway.agent.vetting import path_in
 from exporter.gateway.messages import (
-    DeviceTrustStore,
     DeviceUpdateStatus,
     ErrorCode,
     Recovery,
     RecoveryRequest,
     TrustStoreOperation,
     TrustStoreReportRequest,
-    TrustStoreStatus,
     TrustStoreUpdate,
     TrustStoreUpdateRequest,
 )
@@ -41,20 +38,15 @@ TEST_DEVICE = "test_device"
 """Stands for every device that reported its store."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """One page of the devices' states, and what they are all known by."""
-
-    status: TrustStoreStatus
-    etag: str
-
-
 class Devices:
     """The devices behind the gateway.
 
     Args:
         fallback: Which devices there are, and whether each has a fallback channel.
         server_name: Under which devices know the gateway; None: names are not checked.
+
+    Attributes:
+        status: What the platform says of each device.
     """
 
     def __init__(
@@ -63,13 +55,11 @@ class Devices:
         self._store = store
         self._clock = clock
         self._fallback = dict(sorted(fallback.items()))
+        self.status = StatusBook(store, self._fallback)
         self._server_name = server_name
-        # Another list of devices is another answer, though none of them changed
-        self._names = hashlib.sha256("\n".join(self._fallback).encode()).hexdigest()[:12]
         self._certificates = CertificateCache(limit=2 * ledger.MAX_ANCHORS)
         self._jury = Jury()
         self._judging = asyncio.Lock()
-        self._all: tuple[int, Sequence[DeviceTrustStore]] | None = None
 
     def check_known(self, *devices: str) -> None:
         """Return when all ``devices`` are known.
@@ -271,64 +261,3 @@ class Devices:
         """Return the certificates that devices are known to trust, or were asked to."""
         async with self._store.reading() as connection:
             return list((await ledger.anchors(connection, self._certificates)).values())
-
-    async def page(self, after: str, limit: int) -> Page:
-        """Return at most ``limit`` devices whose names come behind ``after``."""
-        revision, everyone = await self._everyone()
-        complete = sum(one.status is DeviceUpdateStatus.COMPLETE for one in everyone)
-        rest = [one for one in everyone if one.device_id > after]
-        shown = rest[:limit]
-        return Page(
-            status=TrustStoreStatus(
-                total=len(everyone),
-                complete=complete,
-                devices=tuple(shown),
-                next_cursor=shown[-1].device_id if len(rest) > limit else None,
-            ),
-            etag=self._tagged(revision),
-        )
-
-    async def etag(self) -> str:
-        """Return what all pages together are known by now."""
-        async with self._store.reading() as connection:
-            return self._tagged(await ledger.revision(connection))
-
-    def _tagged(self, revision: int) -> str:
-        return f'"{revision}-{self._names}"'
-
-    async def _everyone(self) -> tuple[int, Sequence[DeviceTrustStore]]:
-        async with self._store.reading() as connection:
-            revision = await ledger.revision(connection)
-            if self._all is None or self._all[0] != revision:
-                reports = await ledger.reports(connection)
-                updates: dict[str, list[Update]] = {}
-                for one in await ledger.updates(connection):
-                    updates.setdefault(one.device, []).append(one)
-                self._all = (
-                    revision,
-                    [
-                        _state(name, reports.get(name), updates.get(name, ()))
-                        for name in self._fallback
-                    ],
-                )
-            return self._all
-
-
-def _state(device: str, report: Report | None, updates: Sequence[Update]) -> DeviceTrustStore:
-    failed = next((one for one in updates if one.status is DeviceUpdateStatus.FAILED), None)
-    is_open = any(one.status is DeviceUpdateStatus.PENDING for one in updates)
-    if failed is not None:
-        status = DeviceUpdateStatus.FAILED
-    elif is_open or (report is None and not updates):
-        status = DeviceUpdateStatus.PENDING
-    else:
-        # The platform's word: what was asked for was handed out, and nobody complained
-        status = DeviceUpdateStatus.COMPLETE
-    return DeviceTrustStore(
-        device_id=device,
-        status=status,
-        anchors=None if report is None else tuple(sorted(report.anchors)),
-        reported_at=report.reported_at if report else None,
-        received_at=report.received_at if report else None,
-        error=failed.error if failed else None,
-    )
