@@ -15,7 +15,8 @@ from exporter.gateway.agent.agent import run_agent
 from exporter.gateway.agent.driver import Address, DriverError
 from exporter.gateway.agent.looking import Looker, Thoroughness
 from exporter.probe.client_files import read_pair
-from tests.gateway.agent.stand import Json, embedded, options, running
+from exporter.web.tls import TlsFiles, tls_context
+from tests.gateway.agent.stand import Json, embedded, options, running, until
 from tests.gateway.agent.willful import WillfulDriver
 from tests.listeners import demand_client_certificate, listening, server_context
 from tests.pki import CLIENT_AUTH, certificate_of, make_ca, make_leaf
@@ -156,16 +157,29 @@ async def test_a_renewed_certificate_of_the_api_is_taken_up(tmp_path: Path) -> N
         "token_file": str(tmp_path / "secrets/token"),
     }  # fmt: skip
 
-    with patch("exporter.gateway.agent.server._CERTIFICATE_CHECK_S", 0.02):
+    made: list[bytes] = []
+
+    def recorded(files: TlsFiles) -> ssl.SSLContext | None:
+        context = tls_context(files)
+        made.append(chain.read_bytes())
+        return context
+
+    async def is_taken_up() -> bool:
+        return second.pem in made
+
+    place = "exporter.gateway.agent.server"
+    with patch(f"{place}._CERTIFICATE_CHECK_S", 0.02), patch(f"{place}.tls_context", recorded):
         async with running(tmp_path, web=web) as agent:
             before = await shown_at(agent.url)
             key.write_bytes(second.key_pem)  # does not fit yet: the first stays
+            between = await shown_at(agent.url)
             chain.write_bytes(second.pem)
-            after = before
-            async with asyncio.timeout(20):
-                while after == before:
-                    after = await shown_at(agent.url)
+            # Nobody connects while the listener changes hands
+            await until(is_taken_up, "the renewed files to be taken up")
+            await SystemClock().sleep(0.05)
+            after = await shown_at(agent.url)
 
+    assert between == before
     assert before == first.pem.decode()
     assert after == second.pem.decode()
 
