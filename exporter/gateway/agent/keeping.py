@@ -5,6 +5,7 @@ import logging
 
 from exporter.errors import StoreError
 from exporter.gateway.agent.core import Core
+from exporter.gateway.agent.driver import DriverError
 from exporter.gateway.agent.history import Way
 from exporter.gateway.agent.journal import Record
 from exporter.gateway.agent.once import Once
@@ -14,6 +15,7 @@ from exporter.gateway.agent.versions import Version, VersionError
 log = logging.getLogger(__name__)
 
 _WAITING_S = 0.5
+_ALIVE_S = 5.0
 _LOOK_EVERY_S = 30.0
 _FORGET_EVERY_S = 3_600.0
 
@@ -74,6 +76,8 @@ async def look_after(core: Core, once: Once) -> None:
 async def _look(core: Core) -> None:
     if core.changer.lock.locked():
         return
+    if not await _is_alive(core):
+        log.warning("the terminator does not run, or does not answer")
     async with core.changer.lock:
         await core.changer.settle()
     record, current = await core.journal.record(), await core.current()
@@ -87,6 +91,14 @@ async def _look(core: Core) -> None:
     async with core.changer.lock:
         if await core.journal.record() == record and await core.current() == current:
             await _note_served(core, record, current)
+
+
+async def _is_alive(core: Core) -> bool:
+    try:
+        async with asyncio.timeout(_ALIVE_S):
+            return await core.driver.is_alive()
+    except (DriverError, TimeoutError):
+        return False
 
 
 async def _note_served(core: Core, record: Record, current: Version) -> None:

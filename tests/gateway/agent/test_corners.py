@@ -41,7 +41,10 @@ async def test_a_terminator_that_hangs_is_given_up_and_gone_back_from(tmp_path: 
 
 
 class Speechless(WillfulDriver):
-    """Does not tell what it holds, and cannot rehearse."""
+    """Does not tell what it holds nor whether it runs, and cannot rehearse."""
+
+    async def is_alive(self) -> bool:
+        raise DriverError("the socket is gone")
 
     async def in_memory(self) -> str | None:
         raise DriverError("the socket is gone")
@@ -61,6 +64,18 @@ async def test_what_a_terminator_holds_may_be_unknown(tmp_path: Path) -> None:
 
     assert shown["memory"] == {}
     assert shown["serving"]["version"] == 1
+
+
+async def test_a_terminator_that_does_not_run_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver = Speechless(embedded(tmp_path / "agent"))
+
+    async def is_told() -> bool:
+        return "the terminator does not run, or does not answer" in caplog.text
+
+    async with running(tmp_path, driver=driver):
+        await until(is_told, "a word on it")
 
 
 @pytest.mark.parametrize("is_mute", [True, False])
