@@ -22,6 +22,7 @@ from bench.fleet import make_certificates, read_fleet
 from exporter.certificates import CertificateCache
 from exporter.clock import SystemClock
 from exporter.fleet import Fleet
+from exporter.fleet_page.history import History
 from exporter.metrics.exposition import Exposition
 from exporter.probe.options import Options
 from exporter.probe.schedule import Scheduler
@@ -48,6 +49,7 @@ async def live(path: Path) -> int:
     clock = SystemClock()
     bench = read_fleet(path, CertificateCache())
     fleet = Fleet(Judge(), clock)
+    fleet.watch(History())
     exposition = Exposition(fleet, clock)
     scheduler = Scheduler(Options(), clock, never)
     scheduler.use(bench.inventory)

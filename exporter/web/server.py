@@ -106,7 +106,9 @@ class Server:
             app.router.add_get(f"/{name}", assets.handle)
         boards = Boards(self._clock)
         app.router.add_get("/fleet", FleetPage(boards, self._clock).handle)
-        app.router.add_get("/fleet/events", Live(boards, self._clock).handle)
+        # No HEAD: it would be a stream without an end and without a word
+        events = Live(boards, self._clock).handle
+        app.router.add_get("/fleet/events", events, allow_head=False)
         app.router.add_get("/targets/{name}", TargetPage(boards, self._clock).handle)
         app.router.add_get("/metrics", scrape.metrics)
         app.router.add_get("/probe", ProbeEndpoint(self._clock).handle)

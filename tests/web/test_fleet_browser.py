@@ -137,6 +137,21 @@ def test_focus_stays_where_it_is_when_the_page_follows(watched: Watched) -> None
     assert focused == "targets/dev-02"
 
 
+def test_what_was_scrolled_aside_stays_there_when_the_page_follows(browser: Browser) -> None:
+    service = fleet()
+    with served(service) as running, browsing(browser, viewport=NARROW) as context:
+        page = Watched(context).page
+        page.goto(f"{running.url}/fleet")
+        timeline = page.get_by_role("group", name="Timeline")
+        timeline.evaluate("one => { one.scrollLeft = 70; }")
+        running.do(lambda: look(service, chain=(NEW_LEAF,)))
+        expect(page.locator("#sentence")).to_contain_text("would refuse")
+        expect(page.locator("#ends")).to_contain_text("old CA")
+        scrolled = timeline.evaluate("one => one.scrollLeft")
+
+    assert scrolled == 70
+
+
 def test_a_page_that_gets_no_answer_says_so(context: BrowserContext) -> None:
     page = context.new_page()  # its console may tell that the server is gone
     page.clock.install()

@@ -373,6 +373,15 @@ async def test_a_change_is_told_to_who_listens() -> None:
     assert after["text"].startswith("2 of 2 devices refuse gw-1 since")
 
 
+async def test_a_stream_cannot_be_asked_for_its_head() -> None:
+    async with (
+        serving(fleet()) as (url, _),
+        aiohttp.ClientSession() as session,
+        session.head(f"{url}/fleet/events") as answer,
+    ):
+        assert answer.status == 405
+
+
 async def test_streams_are_few_and_a_place_becomes_free_again() -> None:
     service = fleet()
     async with (

@@ -53,7 +53,10 @@
         if (before) before.remove();
         if (after) old.append(document.importNode(after, true));
       } else {
-        old.replaceWith(document.importNode(now, true));
+        const scrolled = [...old.querySelectorAll(".wide")].map((one) => one.scrollLeft);
+        const next = document.importNode(now, true);
+        old.replaceWith(next);
+        next.querySelectorAll(".wide").forEach((one, at) => { one.scrollLeft = scrolled[at] || 0; });
       }
     }
     if (focused && document.activeElement === document.body) {
