@@ -12,6 +12,7 @@ from exporter.fleet_page.standing import (
     Cell,
     Missing,
     Standing,
+    earliest,
 )
 from exporter.observations import Reason
 from exporter.plain_words import ADVICE, REASON_WORDS
@@ -124,7 +125,6 @@ def gateway_problems_on(board: Board) -> tuple[GatewayProblem, ...]:
 
 
 def _gateway_problem(standing: GatewayStanding, reason: str, rows: list[Row]) -> GatewayProblem:
-    moments = [row.since for row in rows if row.since is not None]
     return GatewayProblem(
         standing=standing,
         reason=reason,
@@ -132,7 +132,7 @@ def _gateway_problem(standing: GatewayStanding, reason: str, rows: list[Row]) ->
         advice=ADVICE[Reason(reason)] if reason else MISSING_ADVICE[Missing.NOT_LOOKED_AT],
         count=len(rows),
         gateways=tuple(row.name or "" for row in rows[:_SHOWN]),
-        since=min(moments) if len(moments) == len(rows) else None,
+        since=earliest(row.since for row in rows),
         runbook=_GATEWAY_RUNBOOKS[standing],
     )
 
@@ -156,7 +156,6 @@ def problems_on(board: Board) -> tuple[Problem, ...]:
 
 
 def _problem(standing: Standing, reason: str, cells: list[Cell]) -> Problem:
-    moments = [cell.since for cell in cells if cell.since is not None]
     return Problem(
         standing=standing,
         reason=reason,
@@ -165,7 +164,7 @@ def _problem(standing: Standing, reason: str, cells: list[Cell]) -> Problem:
         count=len(cells),
         gateways=tuple(Counter(cell.gateway for cell in cells).most_common()),
         devices=tuple(cell.device for cell in cells[:_SHOWN]),
-        since=min(moments) if len(moments) == len(cells) else None,
+        since=earliest(cell.since for cell in cells),
         runbook=runbook_of(standing, reason),
     )
 

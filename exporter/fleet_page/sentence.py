@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from exporter.fleet_page.board import Board, GatewayStanding, Row
-from exporter.fleet_page.standing import MISSING_WORDS, Cell, Missing, Standing
+from exporter.fleet_page.standing import MISSING_WORDS, Cell, Missing, Standing, earliest
 from exporter.plain_words import time_left
 
 _NEAR = timedelta(days=30)
@@ -324,8 +324,7 @@ def _told(reasons: Counter[str]) -> str:
 
 def _since(cells: Sequence[Cell], now: datetime) -> str:
     """Return since when the first of ``cells`` stands so; empty when not all are known."""
-    moments = [cell.since for cell in cells if cell.since is not None]
-    return since_words(min(moments), now) if len(moments) == len(cells) else ""
+    return since_words(earliest(cell.since for cell in cells), now)
 
 
 def since_words(at: datetime | None, now: datetime) -> str:

@@ -1,6 +1,6 @@
 """How a device stands to its gateway: the worst that is known; unknown is never good; pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -165,6 +165,13 @@ def heard_at(tally: Tally | None) -> datetime | None:
     """Return the moment of the latest full handshake in a log; None: there was none."""
     latest_s = max(tally.told_s, tally.success_s or 0.0) if tally else 0.0
     return moment_of(latest_s) if latest_s else None
+
+
+def earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    """Return the first of ``moments``; None unless all are known, and there is one."""
+    known = list(moments)
+    told = [moment for moment in known if moment is not None]
+    return min(told) if told and len(told) == len(known) else None
 
 
 def moment_of(seconds: float) -> datetime:

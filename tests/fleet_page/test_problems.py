@@ -73,7 +73,7 @@ def test_since_when_is_not_told_unless_it_is_known_of_all() -> None:
 def test_urgent_problems_come_first_and_then_large_ones() -> None:
     scene = Scene(
         gateway(), device(holds=()), device("dev-02", holds=()), device("dev-03", gateway=None),
-        device("dev-04"),
+        device("dev-04"), device("dev-05"),
     )  # fmt: skip
     scene.look()
     scene.refused("dev-04")
