@@ -19,6 +19,7 @@ def endpoint_rules(values: Endpoints) -> tuple[Rule, ...]:
         _gateway_unreachable(values),
         _device_unreachable(values),
         _not_looked_at(values),
+        _never_looked_at(values),
         *_changed(values),
     )
 
@@ -98,6 +99,23 @@ time() - max by (job, target) (
         summary="{{ $labels.target }} was not looked at for {{ $value | humanizeDuration }}",
         description="The last look at {{ $labels.target }} is {{ $value | humanizeDuration }} ago,"
         f" more than {after}. What its other series say is that old.",
+        dashboard=FLEET,
+    )
+
+
+def _never_looked_at(values: Endpoints) -> Alert:
+    count = "fleet_tls_probe_attempts_total"
+    never = f"{count} == 0 unless on (job, target) {count} > 0"
+    return Alert(
+        name="FleetTLSNeverLookedAt",
+        severity=Severity.WARNING,
+        scope=Scope.FLEET,
+        expr=of_targets(f"count by (job, target) ({never})"),
+        for_s=values.not_looked_at,
+        summary="{{ $labels.target }} was never looked at",
+        description="{{ $labels.target }} is in the inventory, and since the exporter's start"
+        f" {format_duration(values.not_looked_at)} ago or more nobody has looked at it. Nothing is"
+        " known of it, and no other alert can speak of it.",
         dashboard=FLEET,
     )
 
