@@ -25,8 +25,8 @@ async def test_the_outage_pages_in_time_and_nothing_else_is_said(
     with capsys.disabled():
         sys.stdout.write("\n".join(["", *outcome.lines(), ""]))
     assert outcome.is_good
-    order = ["served", "metric", f"{LOGGED} critical pending", f"{LOGGED} critical firing",
-             f"page {LOGGED}"]  # fmt: skip
+    states = (f"{LOGGED} critical pending", f"{LOGGED} critical firing", f"page {LOGGED}")
+    order = ["asked", "served", "metric", *states]
     seconds = [outcome.timeline.seconds(key) for key in order]
     assert seconds == sorted(seconds)
     assert outcome.alerts[MISMATCH] == 18
