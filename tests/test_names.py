@@ -16,7 +16,9 @@ from exporter.metrics.catalogue import CATALOGUE, Kind
 from exporter.observations import Reason, RejectedBy
 from exporter.remediation.intents import Ending
 from exporter.remediation.model import Outcome
+from exporter.rotation.model import Phase
 from exporter.targets.model import Role
+from exporter.trust_store.model import SyncState
 from tests.promql import Matcher, Selector, named_in
 
 ROOT = Path(__file__).parents[1]
@@ -41,12 +43,8 @@ _VALUES: Mapping[str, set[str]] = {
     "role": {role.value for role in Role},
     "answering": {"yes", "no"},
     "mode": {"disabled", "dry_run", "act"},
-    "phase": {
-        *("planned", "adding", "validating", "canary", "rotating", "overlap", "removing"),
-        *("done", "rolled_back", "aborted"),
-        *("resolve", "connect", "handshake"),  # of a look
-    },
-    "state": {"synced", "pending", "failed", "stale", "never_reported"},
+    "phase": {*(phase.value for phase in Phase), "resolve", "connect", "handshake"},
+    "state": {state.value for state in SyncState},
     "position": {"0"},
 }
 _OF_METRIC = {
