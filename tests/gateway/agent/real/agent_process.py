@@ -1,8 +1,6 @@
-"""An agent in a process of its own: it can be killed, and a shell can call it."""
+"""The command ``gateway-agent`` as a process: it can be killed, and a shell can call it."""
 
-import asyncio
 import json
-import logging
 import subprocess
 import sys
 import urllib.error
@@ -11,9 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from exporter.clock import SystemClock
-from exporter.gateway.agent.agent import run_agent
-from exporter.gateway.agent.options import Options
 from tests.daemons import wait_until
 from tests.pki import Issued
 
@@ -73,7 +68,7 @@ class AgentProcess:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, self._config],
+                [sys.executable, "-m", "exporter", "gateway-agent", "--config", self._config],
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -117,13 +112,3 @@ class AgentProcess:
 
     def certificates(self) -> Any:
         return self.call("GET", "/gateway/certificates")
-
-
-def main(config: Path) -> None:
-    logging.basicConfig(level=logging.INFO)
-    options = Options.model_validate_json(config.read_text())
-    asyncio.run(run_agent(options, SystemClock()))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -41,7 +41,7 @@ from tests.pki import Issued
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-KILLS = 100 if os.environ.get("FLEET_TLS_CAMPAIGN") else 3
+KILLS = 100 if os.environ.get("FLEET_TLS_CAMPAIGN") else 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +229,9 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_certificate_in_full(
         wait_until(partial(is_settled, stand), within_s=60, what=f"one story after {where}")
         assert leaf_at(stand.real.port) in {before, after}, where
     assert stand.rotate(stand.new_chain(stand.new))["status"] == "SUCCESS"
+    if KILLS >= 100:  # that many meet every step; a few may all come before or after it
+        interrupted = stand.agent.text().count("a change was interrupted")
+        assert interrupted >= KILLS / 5
 
 
 def duration_of(work: Callable[[], object]) -> float:
