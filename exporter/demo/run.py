@@ -15,7 +15,7 @@ from exporter.demo.layout import GATEWAY, Layout
 from exporter.demo.options import DemoOptions, check_options
 from exporter.demo.screen import Whereabouts, as_json, greeting, summary
 from exporter.demo.stage import Stage
-from exporter.demo.watch import DemoError, wait_for_looks
+from exporter.demo.watch import DemoError, wait_for_looks, wait_for_reports
 from exporter.demo.workspace import workspace
 from exporter.errors import ConfigError, ExporterError, Fault
 from exporter.text_files import read_bounded
@@ -156,13 +156,14 @@ async def _show(
 
 
 async def _prove(options: DemoOptions, stage: Stage, base: str, clock: Clock) -> None:
-    """Return once each device connected and each target was looked at, in the state asked for."""
+    """Return once all was seen in the state asked for: devices, looks, and what devices trust."""
     listening = [device.name for device in stage.devices if device.listens]
     start = datetime.fromtimestamp(0, tz=clock.now().tzinfo)
     # A break only counts against a certificate that every device is known to have accepted
     await stage.all_contacts(lambda contact: contact.refusal is None)
     await stage.all_known()
     await wait_for_looks(base, [GATEWAY, *listening], since=start, clock=clock)
+    await wait_for_reports(base, [device.name for device in stage.devices], clock=clock)
     if options.break_ is not None:
         since = await stage.break_gateway(options.break_)
         await stage.all_contacts(lambda one: one.at > since and one.refusal is not None)

@@ -1,7 +1,7 @@
 """What the service says of the demo's targets, asked over HTTP as everybody else would."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 import aiohttp
@@ -11,6 +11,9 @@ from exporter.errors import ExporterError
 
 _ATTEMPT = re.compile(
     r'^fleet_tls_probe_last_attempt_timestamp_seconds\{target="([^"]*)"\} (\S+)$', re.MULTILINE
+)
+_REPORT = re.compile(
+    r'^fleet_tls_trust_store_report_timestamp_seconds\{device="([^"]*)"\} ', re.MULTILINE
 )
 _BETWEEN_S = 0.1
 _ANSWER = aiohttp.ClientTimeout(total=10)
@@ -37,13 +40,30 @@ async def wait_for_looks(
         DemoError: the service answers, but not with metrics.
     """
     wanted = set(targets)
+
+    def are_looked_at(text: str) -> bool:
+        return wanted <= {name for name, at in attempts_in(text).items() if at > since}
+
+    await _wait(url, are_looked_at, clock)
+
+
+async def wait_for_reports(url: str, devices: Iterable[str], *, clock: Clock) -> None:
+    """Return once the service knows what each of ``devices`` reported that it trusts.
+
+    Raises:
+        DemoError: the service answers, but not with metrics.
+    """
+    wanted = set(devices)
+    await _wait(url, lambda text: wanted <= set(_REPORT.findall(text)), clock)
+
+
+async def _wait(url: str, holds: Callable[[str], bool], clock: Clock) -> None:
     async with aiohttp.ClientSession(timeout=_ANSWER) as session:
         while True:
             async with session.get(f"{url}/metrics") as answer:
                 text = await answer.text()
                 if answer.status != 200:
                     raise DemoError(f"{url}/metrics answers {answer.status}: {text[:200]}")
-            seen = {name for name, at in attempts_in(text).items() if at > since}
-            if wanted <= seen:
+            if holds(text):
                 return
             await clock.sleep(_BETWEEN_S)

@@ -90,12 +90,18 @@ def test_a_healthy_fleet_is_all_there_and_goes_without_a_trace(tmp_path: Path) -
         targets = {dict(key)["target"] for key in one.samples("fleet_tls_target_info")}
         accepts = one.values("fleet_tls_device_accepts_gateway", "device")
         success = one.values("fleet_tls_probe_success", "target")
+        states = one.values("fleet_tls_trust_store_devices", "state")
+        bases = {dict(key)["basis"] for key in one.samples("fleet_tls_device_accepts_gateway")}
         token = Path(one.found["token_file"]).read_text()
         gateway = one.found["gateway"]
         code, rest = one.stop()
 
     assert targets == names | {"gw-1"}
     assert accepts == dict.fromkeys(names, 1.0)
+    assert bases == {"reported"}
+    assert states == {
+        "synced": 18, "pending": 0, "failed": 0, "stale": 0, "never_reported": 0,
+    }  # fmt: skip
     assert set(success.values()) == {1.0}
     assert len(success) == 7  # the gateway and the six devices that listen
     assert one.found["management_api"].startswith("http://127.0.0.1:")
@@ -114,6 +120,8 @@ def test_each_outage_shows_for_all_devices_and_the_dates_stay(
 ) -> None:
     with demo(tmp_path, "--break", broken) as one:
         accepts = one.values("fleet_tls_device_accepts_gateway", "device")
+        bases = {dict(key)["basis"] for key in one.samples("fleet_tls_device_accepts_gateway")}
+        complete = one.values("fleet_tls_trust_platform_complete_devices", "api")
         problems = {
             dict(key)["reason"]
             for key, value in one.samples("fleet_tls_chain_problem").items()
@@ -130,6 +138,8 @@ def test_each_outage_shows_for_all_devices_and_the_dates_stay(
 
     refused = set(re.findall(r"SSL alert number \d+\) .* client: (127\.0\.1\.\d+),", log))
     assert accepts == {f"dev-{number:02d}": 0.0 for number in range(1, 19)}
+    assert bases == {"reported"}
+    assert complete == {"site-a": 18.0}  # the platform's word, while nobody can connect
     assert problems == {REASONS[broken]}
     assert len(dates) == (1 if broken is Break.MISSING_INTERMEDIATE else 2)
     assert refused == {f"127.0.1.{number}" for number in range(1, 19)}

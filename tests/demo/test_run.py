@@ -34,16 +34,18 @@ def left_in(folder: Path) -> list[str]:
 
 
 class StandIn:
-    """Says over HTTP that it has just looked at every target that has an address."""
+    """Says over HTTP that it looked at every target just now, and that all devices reported."""
 
     def __init__(self, *, status: int = 200) -> None:
         self._status = status
         self._targets: list[str] = []
+        self._devices: list[str] = []
 
     async def __call__(self, config: Path, *, listening: Callable[[str], None]) -> None:
         document = yaml.safe_load(await asyncio.to_thread(config.read_text))
         static = document["targets"]["static"]
         self._targets = [entry["name"] for entry in static if "address" in entry]
+        self._devices = [entry["name"] for entry in static if "gateway" in entry]
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
         runner = web.AppRunner(app)
@@ -61,6 +63,8 @@ class StandIn:
         now = SystemClock().now().timestamp()
         name = "fleet_tls_probe_last_attempt_timestamp_seconds"
         lines = [f'{name}{{target="{target}"}} {now}\n' for target in self._targets]
+        name = "fleet_tls_trust_store_report_timestamp_seconds"
+        lines += [f'{name}{{device="{device}"}} {now}\n' for device in self._devices]
         return web.Response(text="".join(lines), status=self._status)
 
 
