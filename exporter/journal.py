@@ -14,7 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from exporter.transaction import Transaction
 
 GENESIS = "0" * 64
 """What the first entry holds as the hash of the one before."""
@@ -76,7 +77,7 @@ class Entry:
 
 
 async def append(
-    connection: AsyncConnection,
+    connection: Transaction,
     kind: Kind,
     body: Mapping[str, object],
     *,
@@ -108,7 +109,7 @@ async def append(
     return _entry(columns)
 
 
-async def head(connection: AsyncConnection) -> Entry | None:
+async def head(connection: Transaction) -> Entry | None:
     """Return the last entry; None: there is none."""
     rows = await connection.execute(text("SELECT * FROM journal ORDER BY number DESC LIMIT 1"))
     row = rows.mappings().first()
@@ -116,7 +117,7 @@ async def head(connection: AsyncConnection) -> Entry | None:
 
 
 async def entries(
-    connection: AsyncConnection,
+    connection: Transaction,
     *,
     gateway: str | None = None,
     kinds: Iterable[Kind] = (),
@@ -139,7 +140,7 @@ async def entries(
 
 
 async def prune(
-    connection: AsyncConnection, *, before: datetime, keep_from: int | None, at: datetime
+    connection: Transaction, *, before: datetime, keep_from: int | None, at: datetime
 ) -> int:
     """Remove the oldest entries that are older than ``before``; return how many.
 

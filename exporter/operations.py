@@ -5,10 +5,11 @@ whoever of us acts on it.
 """
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from exporter.transaction import Transaction
 
 
-async def next_operation(connection: AsyncConnection, gateway: str, *, above: int) -> int:
+async def next_operation(connection: Transaction, gateway: str, *, above: int) -> int:
     """Give out the next number for ``gateway``, higher than ``above`` and all given out before."""
     number = max(await last_operation(connection, gateway), above) + 1
     values = {"gateway": gateway, "number": number}
@@ -21,7 +22,7 @@ async def next_operation(connection: AsyncConnection, gateway: str, *, above: in
     return number
 
 
-async def last_operation(connection: AsyncConnection, gateway: str) -> int:
+async def last_operation(connection: Transaction, gateway: str) -> int:
     """Return the highest number that was given out for ``gateway``; 0: none."""
     found = await connection.scalar(
         text("SELECT number FROM gateway_operation WHERE gateway = :gateway"), {"gateway": gateway}

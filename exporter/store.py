@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from exporter.errors import ConfigError, Fault, StoreError
 from exporter.journal import JOURNAL
+from exporter.transaction import Transaction, to_the_end
 
 _SQLITE = "sqlite:///"
 _MEMORY = ":memory:"
@@ -144,34 +145,32 @@ class Store:
             await engine.dispose()
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self) -> AsyncIterator[Transaction]:
         """Begin a transaction; it is durable when the context ends, and nothing of it on an error.
 
         Raises:
             StoreError: nothing was written.
         """
-        async with self._writing, self._transaction(writes=True) as connection:
-            yield connection
+        async with self._writing, self._transaction(writes=True) as transaction:
+            yield transaction
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[Transaction]:
         """Begin a transaction that only reads.
 
         Raises:
             StoreError: it cannot be read.
         """
-        async with self._transaction(writes=False) as connection:
-            yield connection
+        async with self._transaction(writes=False) as transaction:
+            yield transaction
 
     @asynccontextmanager
-    async def _transaction(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(self, *, writes: bool) -> AsyncIterator[Transaction]:
         if self._engine is None:
             raise StoreError(f"the store {self.path} is not open", retryable=True)
         try:
-            async with self._used(), _connection(self._engine) as plain:
-                connection = await plain.execution_options(fleet_writes=writes)
-                async with connection.begin():
-                    yield connection
+            async with self._used(), _transaction(self._engine, writes=writes) as transaction:
+                yield transaction
         except DBAPIError as exc:
             raise self._translated(exc) from exc
 
@@ -230,26 +229,22 @@ class Store:
 
 
 @asynccontextmanager
-async def _connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Take a connection; whoever is cancelled meanwhile still gives it back.
-
-    A thread of the driver opens it: given up half-way, file and thread would stay behind.
-    """
-    opening = asyncio.get_running_loop().create_task(_opened(engine))
+async def _transaction(engine: AsyncEngine, *, writes: bool) -> AsyncIterator[Transaction]:
+    """Take a connection for one transaction, and give it back whatever happens meanwhile."""
+    connection = engine.connect()
     try:
-        connection = await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        with suppress(DBAPIError):
-            await (await opening).close()
-        raise
-    try:
-        yield connection
+        await to_the_end(_begun(connection, writes=writes))
+        yield Transaction(connection)
+        await to_the_end(connection.commit())
     finally:
-        await asyncio.shield(connection.close())
+        if connection.sync_connection is not None:  # else it was never opened
+            await to_the_end(connection.close())  # rolls back what is not committed
 
 
-async def _opened(engine: AsyncEngine) -> AsyncConnection:
-    return await engine.connect()
+async def _begun(connection: AsyncConnection, *, writes: bool) -> None:
+    await connection.start()  # type: ignore[unused-awaitable]  # returns itself
+    await connection.execution_options(fleet_writes=writes)  # type: ignore[unused-awaitable]  # same
+    _ = await connection.begin()
 
 
 _SENTENCES = {

@@ -17,6 +17,7 @@ LEVELS: tuple[frozenset[str], ...] = (
         "exporter.errors", "exporter.gateway.api", "exporter.gateway.messages",
         "exporter.journal", "exporter.labels", "exporter.modes", "exporter.names",
         "exporter.observations", "exporter.operations", "exporter.plain_words", "exporter.store",
+        "exporter.transaction",
         "exporter.targets.model", "exporter.text_files", "exporter.urls",
         "exporter.verdicts.model", "exporter.wording", "exporter.yaml_text",
     }),

@@ -7,10 +7,10 @@ from datetime import datetime
 from types import MappingProxyType
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.handshake_log.recent import Recent
 from exporter.observations import Reason, RejectedBy
+from exporter.transaction import Transaction
 
 Key = tuple[str, str]
 """Gateway and device; no device: nobody's."""
@@ -225,7 +225,7 @@ class Counts:
         if len(self.shapes) > _MAX_SHAPES:
             self.shapes.popitem(last=False)
 
-    async def load(self, connection: AsyncConnection) -> None:
+    async def load(self, connection: Transaction) -> None:
         """Take over what the store holds."""
         for source, position, joins in await connection.execute(
             text("SELECT source, position, joins FROM log_position")
@@ -281,7 +281,7 @@ def _with_count(tally: Tally, row: object) -> Tally:
             return replace(tally, failure_counts={**tally.failure_counts, why: count})
 
 
-async def write(connection: AsyncConnection, change: Change) -> None:
+async def write(connection: Transaction, change: Change) -> None:
     """Write ``change`` in the transaction of ``connection``."""
     counts: list[dict[str, object]] = []
     states: list[dict[str, object]] = []

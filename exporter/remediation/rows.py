@@ -4,15 +4,15 @@ import json
 from datetime import datetime
 
 from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.journal import Entry, Kind, append
 from exporter.remediation import codec
 from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, Stage, TakenError
 from exporter.remediation.model import Approval, Asker, Identity
+from exporter.transaction import Transaction
 
 
-async def decision(connection: AsyncConnection, case: codec.Case) -> Entry:
+async def decision(connection: Transaction, case: codec.Case) -> Entry:
     """Write a decision with its evidence into the journal."""
     body = {
         "outcome": case.decision.outcome,
@@ -24,7 +24,7 @@ async def decision(connection: AsyncConnection, case: codec.Case) -> Entry:
     )
 
 
-async def next_round(connection: AsyncConnection, identity: Identity) -> int:
+async def next_round(connection: Transaction, identity: Identity) -> int:
     """Return the round in which ``identity`` may be intended.
 
     Raises:
@@ -46,7 +46,7 @@ async def next_round(connection: AsyncConnection, identity: Identity) -> int:
     return len(found) + 1
 
 
-async def put_intent(connection: AsyncConnection, intent: Intent) -> None:
+async def put_intent(connection: Transaction, intent: Intent) -> None:
     """Write an intent, and its entry in the journal."""
     values = {
         "identity": intent.identity.key,
@@ -105,7 +105,7 @@ def intent(row: RowMapping) -> Intent:
     )
 
 
-async def put_hold(connection: AsyncConnection, hold: Hold, at: datetime, *, by: str = "") -> None:
+async def put_hold(connection: Transaction, hold: Hold, at: datetime, *, by: str = "") -> None:
     """Hold a gateway; ``by``: the person who does."""
     values = {"gateway": hold.gateway, "until": hold.until.isoformat(), "reason": hold.reason}
     await connection.execute(
@@ -122,7 +122,7 @@ async def put_hold(connection: AsyncConnection, hold: Hold, at: datetime, *, by:
     await append(connection, Kind.HOLD, body, at=at, gateway=hold.gateway)
 
 
-async def held_until(connection: AsyncConnection, gateway: str) -> datetime | None:
+async def held_until(connection: Transaction, gateway: str) -> datetime | None:
     """Return until when ``gateway`` is held; None: it is not."""
     until = await connection.scalar(
         text("SELECT until FROM remediation_hold WHERE gateway = :gateway"), {"gateway": gateway}
@@ -130,7 +130,7 @@ async def held_until(connection: AsyncConnection, gateway: str) -> datetime | No
     return datetime.fromisoformat(str(until)) if until else None
 
 
-async def approval(connection: AsyncConnection, gateway: str) -> Approval | None:
+async def approval(connection: Transaction, gateway: str) -> Approval | None:
     """Return a person's latest yes about ``gateway``; None: there is none."""
     rows = await connection.execute(
         text("SELECT * FROM remediation_approval WHERE gateway = :gateway"), {"gateway": gateway}
@@ -145,6 +145,6 @@ async def approval(connection: AsyncConnection, gateway: str) -> Approval | None
     )
 
 
-async def is_killed(connection: AsyncConnection) -> bool:
+async def is_killed(connection: Transaction) -> bool:
     """Return whether the kill switch is on."""
     return bool(await connection.scalar(text("SELECT count(*) FROM remediation_kill_switch")))

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.certificates import Certificate, describe
 from exporter.errors import CertificateError
 from exporter.gateway.messages import DeviceUpdateStatus
 from exporter.observations import TrustReport
+from exporter.transaction import Transaction
 from exporter.trust_store.model import Known, Word, digest_of
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Records:
         return bool(self.known or self.wanted or self.certificates)
 
 
-async def read(connection: AsyncConnection) -> Records:
+async def read(connection: Transaction) -> Records:
     """Return all that the store holds."""
     found = Records()
     for der in await connection.scalars(text("SELECT der FROM trust_certificate")):
@@ -92,7 +92,7 @@ def _known_in(device: str, row: Sequence[object], sets: Mapping[str, frozenset[s
     return Known(report=report, word=word)
 
 
-async def write(connection: AsyncConnection, change: Records) -> None:
+async def write(connection: Transaction, change: Records) -> None:
     """Write ``change`` in the transaction of ``connection``."""
     sets: dict[frozenset[str], str] = {}
     reports = [_report_row(device, known, sets) for device, known in change.known.items()]
@@ -119,7 +119,7 @@ async def write(connection: AsyncConnection, change: Records) -> None:
             await connection.execute(text(statement), rows[begin : begin + _SLICE])
 
 
-async def erase(connection: AsyncConnection, devices: Iterable[str]) -> None:
+async def erase(connection: Transaction, devices: Iterable[str]) -> None:
     """Remove devices, and the sets of anchors that nobody has any more."""
     for device in devices:
         for table in ("trust_report", "trust_wanted"):

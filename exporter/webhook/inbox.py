@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.clock import Clock
 from exporter.errors import ExporterError, StoreError
 from exporter.journal import Kind, append
 from exporter.store import Store
+from exporter.transaction import Transaction
 from exporter.webhook.payload import Alert, Delivery
 
 log = logging.getLogger(__name__)
@@ -188,7 +188,7 @@ class Inbox:
             self.asked.set()
 
 
-async def forget(connection: AsyncConnection, *, now: datetime) -> int:
+async def forget(connection: Transaction, *, now: datetime) -> int:
     """Remove alerts that were not delivered any more for ``KEPT``; return how many."""
     gone = await connection.execute(
         text("DELETE FROM webhook_alert WHERE last_at < :before"),
@@ -227,7 +227,7 @@ class _Row:
     count: int = 0
 
 
-async def _taken(connection: AsyncConnection, waiting: _Waiting) -> Receipt:
+async def _taken(connection: Transaction, waiting: _Waiting) -> Receipt:
     rows = await _known(connection, waiting.delivery.alerts)
     counts: Counter[str] = Counter()
     fresh: list[Alert] = []
@@ -260,7 +260,7 @@ def _put(rows: dict[_Key, _Row], alert: Alert) -> bool:
     return is_changed
 
 
-async def _known(connection: AsyncConnection, alerts: Sequence[Alert]) -> dict[_Key, _Row]:
+async def _known(connection: Transaction, alerts: Sequence[Alert]) -> dict[_Key, _Row]:
     """Return the rows that there are of ``alerts``; in slices, ten thousand come in a second."""
     by_key = {_key(alert): alert for alert in alerts}
     found: dict[_Key, _Row] = {}
@@ -282,7 +282,7 @@ async def _known(connection: AsyncConnection, alerts: Sequence[Alert]) -> dict[_
     return found
 
 
-async def _keep(connection: AsyncConnection, rows: Iterable[_Row], at: datetime) -> None:
+async def _keep(connection: Transaction, rows: Iterable[_Row], at: datetime) -> None:
     new: list[dict[str, object]] = []
     old: list[dict[str, object]] = []
     for row in rows:

@@ -141,6 +141,8 @@ async def test_a_refusal_in_the_journal_is_a_count_of_its_device(
     journal: Journal, tmp_path: Path
 ) -> None:
     name = "journald:nginx.service"
+    # As on every machine that has booted: where there is no entry at all, journalctl ends
+    journal.write(b"Started", unit="init.scope")
     async with running(tmp_path, journal.options) as logs:
         await until(lambda: logs.stats[name].is_ok)
         journal.write(refused(1).rstrip(), refused(1).rstrip(), refused(2).rstrip())

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from exporter.errors import StoreError
 from exporter.gateway.api import TrustStatus
@@ -558,7 +559,7 @@ async def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> Non
     async with stand.running():
         await stand.trust.push(report(NEW_CA))
         async with stand.store.writing() as connection:
-            await connection.exec_driver_sql("ALTER TABLE trust_report RENAME TO away")
+            await connection.execute(text("ALTER TABLE trust_report RENAME TO away"))
         pushing = asyncio.ensure_future(stand.trust.push(report(OLD_CA, received_s=1)))  # noqa: TID251 - its fate is the test
         gone = asyncio.ensure_future(stand.trust.push(report(OLD_CA, received_s=2)))  # noqa: TID251 - likewise
         await asyncio.sleep(0)  # noqa: TID251 - lets them begin
@@ -567,7 +568,7 @@ async def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> Non
         await stand.until(pushing.done)
         assert isinstance(pushing.exception(), StoreError)
         async with stand.store.writing() as connection:
-            await connection.exec_driver_sql("ALTER TABLE away RENAME TO trust_report")
+            await connection.execute(text("ALTER TABLE away RENAME TO trust_report"))
         await stand.pass_until(lambda: not stand.trust.store_fault)
 
     again = Stand(GW, device("dev-01"), folder=tmp_path)

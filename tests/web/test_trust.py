@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import text as sql
 
 from exporter.clock import SystemClock
 from exporter.gateway.api import TrustStatus
@@ -345,7 +346,7 @@ async def test_a_report_that_cannot_be_stored_is_answered_so(tmp_path: Path) -> 
     async with standing(tmp_path) as stand:
         await stand.push("dev-02")
         async with stand.trust._keeper._store.writing() as connection:
-            await connection.exec_driver_sql("DROP TABLE trust_report")
+            await connection.execute(sql("DROP TABLE trust_report"))
         status, text = await stand.push()
 
     assert status == 503

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import text
 from sqlalchemy.engine import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.gateway.agent import kept
 from exporter.gateway.agent.history import Activation, Change, Confirmation, Kind, Step, Way
 from exporter.gateway.messages import OperationStatus
 from exporter.store import Store
+from exporter.transaction import Transaction
 
 _OPERATION_NUMBER = "operation_number"
 _COLUMNS = (
@@ -111,7 +111,7 @@ class Journal:
             await activate(connection, version, way, at)
 
 
-async def intend(connection: AsyncConnection, change: Change) -> None:
+async def intend(connection: Transaction, change: Change) -> None:
     """Write a change before anything of it is done."""
     await connection.execute(
         text(
@@ -130,7 +130,7 @@ async def intend(connection: AsyncConnection, change: Change) -> None:
     )
 
 
-async def finish(connection: AsyncConnection, change: Change, proven: int | None) -> None:
+async def finish(connection: Transaction, change: Change, proven: int | None) -> None:
     """Write how a change ended; ``proven`` is the version that was seen to be served then."""
     assert change.ended_at is not None  # noqa: S101 - it is over
     await connection.execute(
@@ -157,7 +157,7 @@ async def finish(connection: AsyncConnection, change: Change, proven: int | None
         await end_other_waits(connection, change.id)
 
 
-async def end_other_waits(connection: AsyncConnection, but: str) -> None:
+async def end_other_waits(connection: Transaction, but: str) -> None:
     """Write that nobody waits for the confirmation of any change but one."""
     await connection.execute(
         text(
@@ -167,7 +167,7 @@ async def end_other_waits(connection: AsyncConnection, but: str) -> None:
     )
 
 
-async def confirm(connection: AsyncConnection, id_: str) -> None:
+async def confirm(connection: Transaction, id_: str) -> None:
     """Write that a change was confirmed."""
     await connection.execute(
         text("UPDATE change SET confirmation = :given WHERE id = :id"),
@@ -175,7 +175,7 @@ async def confirm(connection: AsyncConnection, id_: str) -> None:
     )
 
 
-async def activate(connection: AsyncConnection, version: int, way: Way, at: datetime) -> None:
+async def activate(connection: Transaction, version: int, way: Way, at: datetime) -> None:
     """Write that ``version`` began to be served."""
     await connection.execute(
         text(
@@ -186,17 +186,17 @@ async def activate(connection: AsyncConnection, version: int, way: Way, at: date
     )
 
 
-async def last_operation_number(connection: AsyncConnection) -> int:
+async def last_operation_number(connection: Transaction) -> int:
     """Return the highest operation number so far; 0: there was none."""
     return await kept.count(connection, _OPERATION_NUMBER)
 
 
-async def keep_operation_number(connection: AsyncConnection, number: int) -> None:
+async def keep_operation_number(connection: Transaction, number: int) -> None:
     """Write an operation number that is not lower than the last."""
     await kept.put(connection, _OPERATION_NUMBER, str(number))
 
 
-async def _prove(connection: AsyncConnection, version: int, at: datetime) -> None:
+async def _prove(connection: Transaction, version: int, at: datetime) -> None:
     await connection.execute(
         text(
             "INSERT INTO proof (version, at) VALUES (:version, :at)"

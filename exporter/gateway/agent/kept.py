@@ -1,10 +1,11 @@
 """Single values that the agent keeps in its store, by name."""
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from exporter.transaction import Transaction
 
 
-async def get(connection: AsyncConnection, name: str) -> str | None:
+async def get(connection: Transaction, name: str) -> str | None:
     """Return a value; None: it was never put."""
     found = await connection.scalar(
         text("SELECT value FROM setting WHERE name = :name"), {"name": name}
@@ -12,7 +13,7 @@ async def get(connection: AsyncConnection, name: str) -> str | None:
     return None if found is None else str(found)
 
 
-async def put(connection: AsyncConnection, name: str, value: str) -> None:
+async def put(connection: Transaction, name: str, value: str) -> None:
     """Write a value in place of the one before."""
     await connection.execute(
         text(
@@ -23,12 +24,12 @@ async def put(connection: AsyncConnection, name: str, value: str) -> None:
     )
 
 
-async def count(connection: AsyncConnection, name: str) -> int:
+async def count(connection: Transaction, name: str) -> int:
     """Return a number that only rises; 0: nobody has raised it."""
     return int(await get(connection, name) or 0)
 
 
-async def raise_count(connection: AsyncConnection, name: str) -> int:
+async def raise_count(connection: Transaction, name: str) -> int:
     """Let a number rise by one, and return it."""
     number = await count(connection, name) + 1
     await put(connection, name, str(number))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.clock import Clock
 from exporter.gateway.agent.answers import RefusedError, Reply
 from exporter.gateway.agent.journal import keep_operation_number, last_operation_number
 from exporter.gateway.messages import ErrorCode, Request
 from exporter.store import Store
+from exporter.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Ticket:
         self.asked = asked
         self._clock = clock
 
-    async def begin(self, connection: AsyncConnection, operation: str | None = None) -> None:
+    async def begin(self, connection: Transaction, operation: str | None = None) -> None:
         """Write that it is being done; from then on its key is taken.
 
         Raises:
@@ -72,7 +72,7 @@ class Ticket:
             },
         )
 
-    async def _check_number(self, connection: AsyncConnection) -> None:
+    async def _check_number(self, connection: Transaction) -> None:
         number = self.asked.operation_number
         if number is None:
             return
@@ -85,7 +85,7 @@ class Ticket:
             )
         await keep_operation_number(connection, number)
 
-    async def keep(self, connection: AsyncConnection, reply: Reply) -> None:
+    async def keep(self, connection: Transaction, reply: Reply) -> None:
         """Write the answer."""
         await connection.execute(
             text("UPDATE request SET status = :status, answer = :answer WHERE key = :key"),
@@ -93,7 +93,7 @@ class Ticket:
         )
 
 
-async def keep_answer_of(connection: AsyncConnection, operation: str, reply: Reply) -> None:
+async def keep_answer_of(connection: Transaction, operation: str, reply: Reply) -> None:
     """Write the answer to the request that began ``operation``, if it has none."""
     await connection.execute(
         text(

@@ -4,8 +4,6 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from exporter.clock import Clock
 from exporter.errors import StoreError
 from exporter.gateway.agent import kept
@@ -21,6 +19,7 @@ from exporter.gateway.messages import (
     SettingsRequest,
 )
 from exporter.store import Store
+from exporter.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -124,5 +123,5 @@ class SettingsKeeper:
         return _USUAL if text is None else Settings.model_validate_json(text)
 
 
-async def _keep(connection: AsyncConnection, settings: Settings) -> None:
+async def _keep(connection: Transaction, settings: Settings) -> None:
     await kept.put(connection, _NAME, settings.model_dump_json(by_alias=True))

@@ -4,8 +4,6 @@ import asyncio
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from exporter.certificates import Certificate, CertificateCache
 from exporter.clock import Clock
 from exporter.gateway.agent.answers import RefusedError, Reply, answered
@@ -32,6 +30,7 @@ from exporter.gateway.messages import (
     TrustStoreUpdateRequest,
 )
 from exporter.store import Store
+from exporter.transaction import Transaction
 from exporter.verdicts.paths import comparable, has_bad_signature
 
 TEST_DEVICE = "test_device"
@@ -158,7 +157,7 @@ class Devices:
         return reply
 
     async def _anchor_for(
-        self, connection: AsyncConnection, served: Sequence[Certificate]
+        self, connection: Transaction, served: Sequence[Certificate]
     ) -> Certificate | None:
         if not served:
             return None
@@ -172,7 +171,7 @@ class Devices:
 
     async def _ask_to_add(
         self,
-        connection: AsyncConnection,
+        connection: Transaction,
         operation_id: str,
         anchor: Certificate,
         devices: Iterable[str],

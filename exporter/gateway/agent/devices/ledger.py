@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.certificates import Certificate, CertificateCache
 from exporter.gateway.agent import kept
 from exporter.gateway.messages import DeviceUpdateStatus, TrustStoreOperation
+from exporter.transaction import Transaction
 
 _REVISION = "trust_revision"
 _UPDATE_NUMBER = "trust_update_number"
@@ -60,7 +60,7 @@ class Update:
         return (self.fingerprint in anchors) is (self.operation is TrustStoreOperation.ADD)
 
 
-async def reports(connection: AsyncConnection) -> Mapping[str, Report]:
+async def reports(connection: Transaction) -> Mapping[str, Report]:
     """Return the latest report of each device that ever made one."""
     rows = await connection.execute(
         text("SELECT device, anchors, reported_at, received_at FROM report")
@@ -76,7 +76,7 @@ async def reports(connection: AsyncConnection) -> Mapping[str, Report]:
     }
 
 
-async def keep_report(connection: AsyncConnection, report: Report) -> None:
+async def keep_report(connection: Transaction, report: Report) -> None:
     """Write a report in place of the device's last one."""
     await connection.execute(
         text(
@@ -94,15 +94,13 @@ async def keep_report(connection: AsyncConnection, report: Report) -> None:
     )
 
 
-async def anchors(
-    connection: AsyncConnection, cache: CertificateCache
-) -> Mapping[str, Certificate]:
+async def anchors(connection: Transaction, cache: CertificateCache) -> Mapping[str, Certificate]:
     """Return the certificates that somebody has shown us as trusted, by fingerprint."""
     rows = await connection.execute(text("SELECT fingerprint, der FROM anchor"))
     return {row.fingerprint: cache.get(base64.b64decode(row.der)) for row in rows}
 
 
-async def learn(connection: AsyncConnection, certificates: Iterable[Certificate]) -> None:
+async def learn(connection: Transaction, certificates: Iterable[Certificate]) -> None:
     """Keep certificates that are trusted somewhere."""
     rows = [
         {
@@ -122,7 +120,7 @@ async def learn(connection: AsyncConnection, certificates: Iterable[Certificate]
         )
 
 
-async def updates(connection: AsyncConnection, device: str | None = None) -> Sequence[Update]:
+async def updates(connection: Transaction, device: str | None = None) -> Sequence[Update]:
     """Return the updates of one device, or of all, the oldest first."""
     condition = "" if device is None else " WHERE device = :device"
     rows = await connection.execute(
@@ -151,12 +149,12 @@ async def updates(connection: AsyncConnection, device: str | None = None) -> Seq
     ]
 
 
-async def next_number(connection: AsyncConnection) -> int:
+async def next_number(connection: Transaction) -> int:
     """Return a number for the updates of one request; it was never given before."""
     return await kept.raise_count(connection, _UPDATE_NUMBER)
 
 
-async def ask(connection: AsyncConnection, wanted: Sequence[Update]) -> None:
+async def ask(connection: Transaction, wanted: Sequence[Update]) -> None:
     """Write what devices are to do.
 
     What a device has done before, and what is contrary or the same, makes place for it.
@@ -197,7 +195,7 @@ async def ask(connection: AsyncConnection, wanted: Sequence[Update]) -> None:
 
 
 async def set_status(
-    connection: AsyncConnection, update: Update, status: DeviceUpdateStatus, error: str | None
+    connection: Transaction, update: Update, status: DeviceUpdateStatus, error: str | None
 ) -> None:
     """Write what became of one update of one device."""
     await connection.execute(
@@ -209,7 +207,7 @@ async def set_status(
     )
 
 
-async def open_fallback(connection: AsyncConnection, device: str) -> None:
+async def open_fallback(connection: Transaction, device: str) -> None:
     """Let what a device has not done be fetched over its fallback channel."""
     await connection.execute(
         text(
@@ -224,12 +222,12 @@ async def open_fallback(connection: AsyncConnection, device: str) -> None:
     )
 
 
-async def revision(connection: AsyncConnection) -> int:
+async def revision(connection: Transaction) -> int:
     """Return a number that rises whenever anything of a device changes."""
     return await kept.count(connection, _REVISION)
 
 
-async def touch(connection: AsyncConnection) -> None:
+async def touch(connection: Transaction) -> None:
     """Let the revision rise."""
     await kept.raise_count(connection, _REVISION)
 
