@@ -22,6 +22,7 @@ from exporter.gateway.messages import ErrorCode, Operation, OperationStatus
 log = logging.getLogger(__name__)
 
 _CHECK_S = 30.0
+_CHECK_AGAIN_S = 10.0
 _APPLY_S = 60.0
 _Result = TypeVar("_Result")
 
@@ -124,13 +125,36 @@ class Changer:
         try:
             if content is not None:
                 await asyncio.to_thread(self._versions.write, number, content, self._clock.now())
-            folder = self._versions.folder_of(number)
-            await _within(_CHECK_S, self._driver.check(folder), "check its configuration")
+            await self._check(number)
         except VersionError as exc:
             return ErrorCode.GATEWAY_FAILED, f"{exc}{untouched}"
         except DriverError as exc:
-            return ErrorCode.REFUSED, f"the terminator refuses it: {exc}{untouched}"
+            whose = await self._whose_fault(change, str(exc))
+            return ErrorCode.REFUSED, f"the terminator refuses it: {exc}{whose}{untouched}"
         return None
+
+    async def _check(self, number: int, *, within_s: float = _CHECK_S) -> None:
+        folder = self._versions.folder_of(number)
+        await _within(within_s, self._driver.check(folder), "check its configuration")
+
+    async def _whose_fault(self, change: Change, said: str) -> str:
+        """Return that the fault is not the certificate's, where what is served is refused too.
+
+        A terminator checks its configuration as a whole, and takes it on as a whole: a fault of
+        its operator's in some other place is in the way of every change, the way back as well.
+        """
+        if change.from_version is None:
+            return ""
+        try:
+            await self._check(change.from_version, within_s=_CHECK_AGAIN_S)
+        except DriverError as exc:
+            words = "in the same words" if str(exc) == said else f"too: {exc}"
+            return (
+                f"; it refuses version {change.from_version}, which is served, {words}:"
+                " the fault is not in the certificate but in the terminator or its own"
+                " configuration; put that right, let the terminator check it, and ask again"
+            )
+        return ""
 
     async def _serve(self, number: int, change: Change) -> str | None:
         """Switch to a version; return why it is not proved to be served."""

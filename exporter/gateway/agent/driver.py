@@ -95,8 +95,8 @@ class Driver(Protocol):
     async def check(self, folder: Path) -> None:
         """Let the terminator check its whole configuration with the files in ``folder``.
 
-        ``folder`` is a version's folder that ``current`` does not point to. Nothing that is
-        served may change.
+        ``folder`` is any version's folder, mostly one that ``current`` does not point to. Nothing
+        that is served may change.
 
         Raises:
             DriverError: it would not start or reload with them.

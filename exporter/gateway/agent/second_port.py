@@ -139,6 +139,9 @@ class Rehearsals:
         last: Callable[[], Awaitable[None]],
     ) -> None:
         try:
+            # The terminator takes on its configuration as a whole: a fault in some other part of
+            # it is in the way of the switch, and is found here before that counts
+            await core.driver.check(play.folder)
             async with core.driver.rehearse(play.folder, address) as where:
                 if not ready.done():
                     ready.set_result(where)

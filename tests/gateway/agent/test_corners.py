@@ -91,6 +91,19 @@ async def test_a_rehearsal_counts_only_when_it_is_seen(tmp_path: Path, is_mute: 
     assert answer.message.startswith("it is not served on the second port: ")
 
 
+async def test_what_the_terminators_check_refuses_is_no_way_back(tmp_path: Path) -> None:
+    driver = WillfulDriver(embedded(tmp_path / "agent"))
+    driver.checks_refused = True
+
+    async with running(tmp_path, driver=driver) as agent:
+        answer = await agent.post("/gateway/certificates/rehearse", {"targetVersion": 1})
+
+    assert (answer.status, answer.code) == (500, "gateway_failed")
+    assert answer.message == (
+        "it is not served on the second port: [emerg] unknown directive in nginx.conf:7"
+    )
+
+
 async def test_our_own_client_certificate_is_shown_in_a_proof(tmp_path: Path) -> None:
     server = make_leaf(CA, "gw.example")
     client = make_leaf(CA, "agent", purposes=(CLIENT_AUTH,))

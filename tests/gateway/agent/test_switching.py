@@ -145,6 +145,44 @@ async def test_what_the_terminators_own_check_refuses_changes_nothing(tmp_path: 
     assert after == before
 
 
+async def test_a_rollback_that_the_operators_own_configuration_blocks_is_told_as_that(
+    tmp_path: Path,
+) -> None:
+    async with willful(tmp_path) as (agent, driver):
+        await until(lambda: proven(agent), "version 1 to be proven")
+        await agent.rotate(await agent.new_chain())
+        driver.checks_refused = True
+        before, applied = agent.files(), list(driver.applied)
+
+        refused = await agent.rollback()
+        after, applied_since = agent.files(), driver.applied[len(applied) :]
+        driver.checks_refused = False
+        mended = await agent.rollback()
+
+    assert (refused.status, refused.code) == (422, "refused")
+    assert refused.message == (
+        "the terminator refuses it: [emerg] unknown directive in nginx.conf:7; it refuses"
+        " version 2, which is served, in the same words: the fault is not in the certificate but"
+        " in the terminator or its own configuration; put that right, let the terminator check"
+        " it, and ask again; nothing that is served was changed"
+    )
+    assert after == before
+    assert applied_since == []
+    assert (mended.status, mended.body["toVersion"]) == (200, 1)
+
+
+async def test_a_fault_of_the_certificate_alone_is_not_put_on_the_configuration(
+    tmp_path: Path,
+) -> None:
+    async with willful(tmp_path) as (agent, driver):
+        driver.refused_folders = {"2"}
+
+        answer = await agent.rotate(await agent.new_chain())
+
+    assert (answer.status, answer.code) == (422, "refused")
+    assert "not in the certificate" not in answer.message
+
+
 async def test_a_terminator_that_wants_both_in_one_file_gets_it(tmp_path: Path) -> None:
     async with willful(tmp_path) as (agent, _):
         chain = await agent.new_chain()

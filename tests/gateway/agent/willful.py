@@ -27,7 +27,7 @@ class WillfulDriver:
     """Each entry of ``applies`` is what one ``apply`` does, in order; then all is as usual.
 
     Attributes:
-        checks_refused: ``check`` refuses.
+        checks_refused: ``check`` refuses; ``refused_folders``: these only.
         applied: The folders given to ``apply``, and whether the key was said to be of one kind.
         logged: The levels that were asked for; ``is_mute``: they are refused.
     """
@@ -36,6 +36,7 @@ class WillfulDriver:
         self.real = real
         self.applies: list[Apply] = []
         self.checks_refused = False
+        self.refused_folders: set[str] = set()
         self.is_mute = False
         self.applied: list[tuple[str, bool]] = []
         self.logged: list[tuple[DebugLevel, bool]] = []
@@ -61,7 +62,7 @@ class WillfulDriver:
         return await self.real.is_alive()
 
     async def check(self, folder: Path) -> None:
-        if self.checks_refused:
+        if self.checks_refused or folder.name in self.refused_folders:
             raise DriverError("[emerg] unknown directive in nginx.conf:7")
         await self.real.check(folder)
 

@@ -154,6 +154,27 @@ def test_a_configuration_that_the_terminator_refuses_changes_nothing(stand: Stan
     assert stand.agent.certificates()["serving"]["version"] == 1
 
 
+def test_a_fault_in_the_operators_configuration_blocks_the_way_back_and_is_told_as_that(
+    stand: Stand,
+) -> None:
+    assert stand.rotate(stand.new_chain(stand.new))["status"] == "SUCCESS"
+    served = leaf_at(stand.real.port)
+    (config,) = [path for path in configs_of(stand.real) if "current" in path.read_text()]
+    good = config.read_text()
+    config.write_text(good + "\nbogus on;\n")
+
+    refused = stand.rollback()
+
+    said = refused["error"]["message"]
+    assert "bogus" in said
+    assert "it refuses version 2, which is served," in said
+    assert "the fault is not in the certificate" in said
+    assert leaf_at(stand.real.port) == served
+    config.write_text(good)
+    assert stand.rollback()["status"] == "SUCCESS"
+    assert leaf_at(stand.real.port) == fingerprint(stand.first)
+
+
 def test_a_key_of_another_kind_is_switched_to_and_back_from(tmp_path: Path) -> None:
     """Put there by a person: a csr makes a key of the kind that is served."""
     with stand_of(partial(mosquitto, log_type="all"), tmp_path) as stand:
