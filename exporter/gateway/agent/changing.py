@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -104,7 +105,7 @@ class Changer:
 
         Args:
             number: Of the version.
-            is_passing: Look once, and as most clients do: nothing was changed.
+            is_passing: Look once: nothing was changed.
         """
         try:
             version = await asyncio.to_thread(self._versions.read, number)
@@ -114,7 +115,7 @@ class Changer:
             self._driver.addresses,
             version.chain,
             within_s=0 if is_passing else None,
-            is_thorough=not is_passing,
+            of_each_kind=not is_passing and await self._may_show_another_kind(),
         )
 
     async def _prepare(
@@ -167,6 +168,22 @@ class Changer:
         except (VersionError, DriverError) as exc:
             return str(exc)
         return await self.fault_of(number)
+
+    async def _may_show_another_kind(self) -> bool:
+        """Whether a client that cannot use a key of this kind may find an older leaf all the same.
+
+        Where none can, it is not looked as such a client: the terminator would log a refusal.
+        """
+        if self._driver.serves_others:
+            return True
+        return len(await asyncio.to_thread(self._kinds)) > 1
+
+    def _kinds(self) -> set[str]:
+        kinds = set()
+        for number in self._versions.numbers():
+            with suppress(VersionError):
+                kinds.add(kind_of(self._versions.read(number).leaf))
+        return kinds
 
     def _has_same_key_kind(self, change: Change) -> bool:
         if change.from_version is None:

@@ -76,6 +76,16 @@ class Driver(Protocol):
         """What becomes of session tickets when ``apply`` changes the certificate."""
         ...
 
+    @property
+    def serves_others(self) -> bool:
+        """Whether clients may be shown other certificates where ``current``'s is served.
+
+        By its configuration as it was last read: a second certificate for keys of another kind,
+        or one that a variable chooses. The proof then looks with clients of each kind, of which
+        some are refused, and the terminator logs that.
+        """
+        ...
+
     def further_files(self, chain: bytes, key: bytes) -> Mapping[str, bytes]:
         """Return what a version's folder needs besides chain and key, by file name; pure.
 

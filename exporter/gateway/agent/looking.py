@@ -20,6 +20,7 @@ _MAX_NAMES = 3
 
 _USUAL = Manner()
 _KEYS = {"RSA": Signatures.RSA, "EC": Signatures.ECDSA}
+_ONE_KIND = tuple(Manner(signatures=signatures) for signatures in Signatures)
 _MANNERS = tuple(
     Manner(version=version, signatures=signatures)
     for version, signatures in product(Version, (None, *Signatures))
@@ -59,7 +60,7 @@ class Looker:
         self._limits = Limits(phase_s=_PHASE_S)
         self._probers = {
             manner: TlsProber(tools, bare=ClientContext(credential, manner))
-            for manner in (_USUAL, *_MANNERS)
+            for manner in (_USUAL, *_ONE_KIND, *_MANNERS)
         }
 
     async def glance(self, addresses: Sequence[Address], name: str | None) -> list[Seen]:
@@ -68,9 +69,18 @@ class Looker:
         return await self._look(ways)
 
     async def round(self, addresses: Sequence[Address]) -> list[Seen]:
-        """Return what each address serves to clients of all kinds, by the server names we know."""
+        """Return what each address serves to clients of all kinds, by the server names we know.
+
+        Whoever can use the key that is served comes by every way; of the others one client comes
+        to each address, since its refusal is a line in the terminator's log.
+        """
         names: list[str | None] = [*(self._thoroughness.server_names or ()), None]
-        return await self._look(_ways(addresses, names))
+        first = await self._look(_ways((_USUAL,), addresses, names))
+        kinds = {_signatures_of(one.key) for one in first}
+        able = [one for one in _MANNERS if one.signatures is None or one.signatures in kinds]
+        rest = [one for one in _ONE_KIND if one.signatures not in kinds]
+        ways = [*_ways(able, addresses, names), *_ways(rest, addresses, names[:1])]
+        return [*first, *await self._look(ways)]
 
     async def fault(
         self,
@@ -78,16 +88,16 @@ class Looker:
         chain: Sequence[Certificate],
         *,
         within_s: float | None = None,
-        is_thorough: bool = True,
+        of_each_kind: bool = True,
     ) -> str | None:
         """Return why ``addresses`` do not serve ``chain``; None: it is proved that they do.
 
-        Tries again until it is proved or the time is over (None: the usual one). To be thorough,
-        clients that cannot use a key of this kind come last: they find an older leaf of another
-        kind, and are otherwise refused, which a terminator logs.
+        Tries again until it is proved or the time is over (None: the usual one). With
+        ``of_each_kind`` a client that cannot use a key of this kind comes last: it finds a leaf
+        of another kind where there is one, and is otherwise refused, which a terminator logs.
         """
         usual = self._ways(addresses, chain[0])
-        unable = self._unable(addresses, chain[0]) if is_thorough else []
+        unable = self._unable(addresses, chain[0]) if of_each_kind else []
         expected = [one.fingerprint_sha256 for one in chain]
         patience_s = self._thoroughness.within_s if within_s is None else within_s
         end = self._clock.monotonic() + patience_s
@@ -120,9 +130,10 @@ class Looker:
 
     def _unable(self, addresses: Sequence[Address], leaf: Certificate) -> list[Way]:
         name = next(iter(self._server_names(leaf)), None)
+        # One is enough, by whatever version it is met: each refusal is a line in somebody's log
         return [
             Way(address=address, server_name=name, manner=manner)
-            for manner, address in product(_MANNERS, addresses)
+            for manner, address in product(_ONE_KIND, addresses)
             if not _can_use(manner, leaf)
         ]
 
@@ -150,14 +161,19 @@ class Looker:
         return [one.result() for one in running]
 
 
-def _ways(addresses: Sequence[Address], names: Sequence[str | None]) -> list[Way]:
+def _ways(
+    manners: Iterable[Manner], addresses: Iterable[Address], names: Iterable[str | None]
+) -> list[Way]:
     return [
         Way(address=address, server_name=name, manner=manner)
-        for manner, address, name in product(_MANNERS, addresses, names)
+        for manner, address, name in product(manners, addresses, names)
     ]
 
 
 def _can_use(manner: Manner, leaf: Certificate) -> bool:
     """Whether such a client can check what a key of this kind signs."""
-    family = leaf.public_key.partition(" ")[0]
-    return manner.signatures is None or manner.signatures is _KEYS.get(family)
+    return manner.signatures is None or manner.signatures is _signatures_of(leaf.public_key)
+
+
+def _signatures_of(public_key: str) -> Signatures | None:
+    return _KEYS.get(public_key.partition(" ")[0])

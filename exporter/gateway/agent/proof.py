@@ -38,6 +38,7 @@ class Seen:
 
     Attributes:
         chain: Fingerprints as sent, leaf first.
+        key: Of the leaf, like ``EC P-256``; empty where none was shown.
         is_done: A full handshake, also one in which only a client certificate was missing.
         is_refused: In terms of TLS, with nothing shown.
         detail: Why it is not done.
@@ -45,6 +46,7 @@ class Seen:
 
     way: Way
     chain: tuple[str, ...] = ()
+    key: str = ""
     is_done: bool = False
     is_refused: bool = False
     detail: str = ""
@@ -58,6 +60,7 @@ def seen_in(way: Way, observation: Observation) -> Seen:
     return Seen(
         way=way,
         chain=chain,
+        key=observation.chain[0].public_key if chain else "",
         is_done=observation.handshake or lacks_ours,
         is_refused=not chain and _is_refusal(way, observation),
         detail=observation.detail or str(observation.reason or ""),

@@ -116,7 +116,9 @@ class Rehearsals:
             raise RefusedError(
                 ErrorCode.GATEWAY_FAILED, f"it is not served on the second port: {why}"
             ) from exc
-        fault = await core.looker.fault([where], play.chain)
+        fault = await core.looker.fault(
+            [where], play.chain, of_each_kind=core.driver.serves_others
+        )
         if fault is not None:
             await self.stop()
             raise RefusedError(

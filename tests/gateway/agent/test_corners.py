@@ -125,7 +125,7 @@ async def test_our_own_client_certificate_is_shown_in_a_proof(tmp_path: Path) ->
     )
     async with listening(wait, tls=context) as port:
         fault = await looker.fault(
-            [Address(host="127.0.0.1", port=port)], [certificate_of(server)], is_thorough=False
+            [Address(host="127.0.0.1", port=port)], [certificate_of(server)], of_each_kind=False
         )
 
     assert fault is None

@@ -8,6 +8,7 @@ from exporter.gateway.agent.driver import Address, DriverError
 from exporter.gateway.agent.drivers.haproxy import files
 from exporter.gateway.agent.drivers.haproxy.configuration import (
     BEGIN,
+    has_several_certificates,
     own_format,
     parsed,
     rehearsal,
@@ -91,6 +92,24 @@ def test_tickets_are_kept_but_by_a_reload_without_a_key_file(
     text: str, by_reload: bool, told: Tickets
 ) -> None:
     assert tickets_of(parsed(text), by_reload=by_reload) == told
+
+
+@pytest.mark.parametrize(
+    ("bind", "several"),
+    [
+        ("bind :1 ssl crt /srv/tls/current/haproxy.pem alpn h2", False),
+        ("bind :1 ssl crt /etc/other.pem", False),
+        ("bind :1", False),
+        ("server s :1 ssl crt /srv/tls/current/haproxy.pem crt /etc/other.pem", False),
+        ("bind :1 ssl crt /srv/tls/current/haproxy.pem crt /etc/other.pem", True),
+        ("bind :1 ssl crt /srv/tls/current", True),
+        ("bind :1 ssl crt-list /etc/list", True),
+    ],
+)
+def test_a_bind_line_with_several_certificates_is_seen(bind: str, several: bool) -> None:
+    sections = parsed(f"frontend f\n {bind}\n")
+
+    assert has_several_certificates(sections, CURRENT / "haproxy.pem") is several
 
 
 def test_our_lines_are_put_at_the_end_once_and_taken_out_exactly() -> None:

@@ -68,6 +68,32 @@ async def test_a_server_with_two_certificates_is_found_out(tmp_path: Path) -> No
     assert "RSA only: the leaf" in fault
 
 
+async def ended_sessions(log: Path) -> str:
+    """The log once every client that connected has left its last line there."""
+    while True:
+        text = await asyncio.to_thread(log.read_text)
+        if text.count(" connected to ") == text.count(" status="):
+            return text
+        await SystemClock().sleep(0.005)
+
+
+async def test_only_who_may_meet_another_certificate_comes_to_be_refused(tmp_path: Path) -> None:
+    looker = Looker(SystemClock(), IMPATIENT)
+    log = tmp_path / "gateway.log"
+
+    async with running(tmp_path, served(EC)) as gateway:
+        assert await looker.fault(gateway.addresses, chain(EC), of_each_kind=False) is None
+        quiet = await ended_sessions(log)
+        assert await looker.fault(gateway.addresses, chain(EC)) is None
+        of_each_kind = await ended_sessions(log)
+        await looker.round(gateway.addresses)
+        evidence = await ended_sessions(log)
+
+    assert quiet.count("SSL_do_handshake() failed") == 0
+    assert of_each_kind.count("no shared cipher") + of_each_kind.count("no suitable") == 1
+    assert evidence.count("SSL_do_handshake() failed") == 2
+
+
 async def test_proof_waits_for_what_comes_a_moment_later(tmp_path: Path) -> None:
     looker = Looker(SystemClock(), Thoroughness(rounds=1, within_s=20))
 

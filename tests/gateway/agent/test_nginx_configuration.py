@@ -10,6 +10,7 @@ from exporter.gateway.agent.driver import Address, DriverError
 from exporter.gateway.agent.drivers.nginx import files
 from exporter.gateway.agent.drivers.nginx.configuration import (
     Directive,
+    has_several_certificates,
     parsed,
     rehearsal,
     served_from,
@@ -147,6 +148,21 @@ def test_tickets_are_kept_only_where_their_keys_and_their_context_stay(
     text: str, told: Tickets
 ) -> None:
     assert tickets_of(parsed(text, "x")) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "several"),
+    [
+        ("http { server { ssl_certificate a; } server { ssl_certificate b; } }", False),
+        ("http { ssl_certificate a; server { ssl_certificate b; } }", False),
+        ("http { server { listen 80; } }", False),
+        ("http { server { ssl_certificate a; ssl_certificate b; } }", True),
+        ("stream { ssl_certificate a; ssl_certificate b; server { listen 1 ssl; } }", True),
+        ("http { server { ssl_certificate $chosen; } }", True),
+    ],
+)
+def test_a_server_with_several_certificates_is_seen(text: str, several: bool) -> None:
+    assert has_several_certificates(parsed(text, "x")) is several
 
 
 def test_included_files_stand_where_they_are_included(tmp_path: Path) -> None:

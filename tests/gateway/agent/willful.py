@@ -49,6 +49,10 @@ class WillfulDriver:
     def tickets(self) -> Tickets:
         return self.real.tickets
 
+    @property
+    def serves_others(self) -> bool:
+        return self.real.serves_others
+
     def further_files(self, chain: bytes, key: bytes) -> Mapping[str, bytes]:
         return {"both.pem": chain + key}
 

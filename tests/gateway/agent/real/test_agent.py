@@ -37,6 +37,7 @@ from tests.gateway.agent.real.terminators import (
     standing,
 )
 from tests.gateway.agent.stand import signed
+from tests.handshake_log.records import handshakes
 from tests.pki import Issued
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -90,12 +91,20 @@ def test_the_answer_is_of_full_handshakes_and_tells_of_tickets_that_live_on(
     is_kept = KEPT[stand.real.name]
     client = stand.real.client(stand.old.store(tmp_path))
     session = tmp_path / "session"
+    logging = {"GatewayConfig.tls.logHandshakes": True}
+    assert stand.agent.call("PUT", "/gateway/config", logging) == {
+        **logging,
+        "GatewayConfig.tls.debugLevel": "NORMAL",
+    }
     client.connect("-tls1_3", "-sess_out", session)
 
     answer = stand.rotate(stand.new_chain(stand.new))
     told = stand.agent.certificates()
 
     assert answer["status"] == "SUCCESS", answer
+    # The proof's own handshakes are no failures in anybody's log
+    wait_until(lambda: bool(handshakes(stand.real.logged())), what="a handshake in the log")
+    assert [one for one in handshakes(stand.real.logged()) if one.failure] == []
     assert told["serving"] == {"version": 2, "fingerprint": leaf_at(stand.real.port)}
     assert told["tickets"]["kept"] is is_kept
     said = client.connect("-tls1_3", "-sess_in", session)

@@ -56,6 +56,11 @@ class EmbeddedDriver:
         """Their keys go with the certificate."""
         return Tickets(kept=False)
 
+    @property
+    def serves_others(self) -> bool:
+        """It has one certificate."""
+        return False
+
     def further_files(self, chain: bytes, key: bytes) -> Mapping[str, bytes]:  # noqa: ARG002 - the protocol's
         """Return nothing: chain and key are enough."""
         return {}

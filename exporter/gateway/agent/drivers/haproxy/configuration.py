@@ -126,6 +126,16 @@ def _names(line: str, places: Sequence[Path]) -> bool:
     )
 
 
+def has_several_certificates(sections: Iterable[Section], certificate: Path) -> bool:
+    """Whether one ``bind`` line may show several: it names another one, a folder, or a list."""
+    for words in (words_of(line) for section in sections for line in section.lines):
+        named = [Path(after) for word, after in pairwise(words) if word == "crt"]
+        is_folder = any(one in certificate.parents for one in named)
+        if words[:1] == ["bind"] and ("crt-list" in words or len(named) > 1 or is_folder):
+            return True
+    return False
+
+
 def tickets_of(sections: Iterable[Section], *, by_reload: bool) -> Tickets:
     """Return what another certificate does to session tickets.
 

@@ -89,6 +89,7 @@ class HaproxyDriver:
         self._clock = tools.clock
         self._program = find_program(options.binary, "terminator.haproxy.binary")
         self._tickets = Tickets()
+        self._serves_others = True
         self._name = str(tools.place.current / COMBINED)
         self._control, self._master = (
             None if path is None else control.Control(path, what, tools.clock)
@@ -107,6 +108,11 @@ class HaproxyDriver:
     def tickets(self) -> Tickets:
         """Return what becomes of tickets, by the configuration as it was last read."""
         return self._tickets
+
+    @property
+    def serves_others(self) -> bool:
+        """Return whether a ``bind`` line has more certificates than one, as last read."""
+        return self._serves_others
 
     def further_files(self, chain: bytes, key: bytes) -> Mapping[str, bytes]:
         """Return chain and key in one file."""
@@ -203,6 +209,9 @@ class HaproxyDriver:
         sections = await asyncio.to_thread(files.load, self._options.config)
         self._tickets = configuration.tickets_of(
             sections, by_reload=self._options.apply is How.RELOAD
+        )
+        self._serves_others = configuration.has_several_certificates(
+            sections, self._place.current / COMBINED
         )
         return sections
 

@@ -105,6 +105,11 @@ class MosquittoDriver:
             return Tickets(kept=False)
         return Tickets(kept=True, lifetime_seconds=_TICKET_LIFETIME_S)
 
+    @property
+    def serves_others(self) -> bool:
+        """Return False: a listener has one ``certfile``."""
+        return False
+
     def further_files(self, chain: bytes, key: bytes) -> Mapping[str, bytes]:  # noqa: ARG002 - the protocol's
         """Return nothing: mosquitto reads chain and key from a file each."""
         return {}

@@ -208,6 +208,15 @@ def names_certificate(directives: Sequence[Directive], folder: Path) -> bool:
     return is_mentioned and any("$" in path for path in paths)
 
 
+def has_several_certificates(directives: Sequence[Directive]) -> bool:
+    """Whether one server may show several: two of its own or inherited, or by a variable."""
+    certificates = [(around, d) for around, d in walked(directives) if d.name == "ssl_certificate"]
+    if any("$" in value for _, found in certificates for value in found.values):
+        return True
+    blocks = [directives, *(d.block for _, d in walked(directives) if d.block is not None)]
+    return any(sum(d.name == "ssl_certificate" for d in block) > 1 for block in blocks)
+
+
 def servers_of(
     directives: Iterable[Directive], folder: Path
 ) -> list[tuple[tuple[str, ...], Directive]]:

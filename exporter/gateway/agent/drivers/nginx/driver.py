@@ -69,6 +69,7 @@ class NginxDriver:
         self._clock = tools.clock
         self._program = find_program(options.binary, "terminator.nginx.binary")
         self._tickets = Tickets()
+        self._serves_others = True
 
     @property
     def addresses(self) -> Sequence[Address]:
@@ -79,6 +80,11 @@ class NginxDriver:
     def tickets(self) -> Tickets:
         """Return what a reload does to tickets, by the configuration as it was last read."""
         return self._tickets
+
+    @property
+    def serves_others(self) -> bool:
+        """Return whether a server has two certificates, by the configuration as last read."""
+        return self._serves_others
 
     def further_files(self, chain: bytes, key: bytes) -> Mapping[str, bytes]:  # noqa: ARG002 - the protocol's signature
         """Return nothing: nginx reads chain and key from a file each."""
@@ -158,6 +164,7 @@ class NginxDriver:
     async def _load(self) -> files.Loaded:
         loaded = await asyncio.to_thread(files.load, self._options.config)
         self._tickets = configuration.tickets_of(loaded.directives)
+        self._serves_others = configuration.has_several_certificates(loaded.directives)
         return loaded
 
     def _write_check(self, loaded: files.Loaded, folder: Path) -> Path:
