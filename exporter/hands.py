@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 
 from exporter.clock import Clock
 from exporter.fleet import Fleet
@@ -34,6 +35,9 @@ from exporter.targets.model import Role, Target
 
 _QUESTION_S = 20.0
 _NO_WAY = "the gateway has no address, or its name was not resolved"
+_ONLY_THERE = (
+    "the exporter cannot reach that address; set the agent's second_port to one that it can"
+)
 
 Look = Callable[[Endpoint], Coroutine[None, None, Observation]]
 
@@ -96,11 +100,26 @@ class ServiceHands:
         addresses = await self._addresses(target) if target is not None else ()
         if target is None or not addresses:
             return Looked(fingerprint=None, fault=_NO_WAY)
+        return await self._seen(target, addresses, chain or (leaf,))
+
+    async def meet(self, gateway: str, address: str, chain: Sequence[str], leaf: str) -> Looked:
+        """Look likewise at the gateway's second port, which its API said is ``address``."""
+        target = self._gateway(gateway)
+        own = await self._addresses(target) if target is not None else ()
+        if target is None or not own:
+            return Looked(fingerprint=None, fault=_NO_WAY)
+        addresses = as_we_reach_it(await self._resolved(*parse_address(address)), own)
+        if not addresses:
+            return Looked(fingerprint=None, fault=_ONLY_THERE)
+        return await self._seen(target, addresses, chain or (leaf,))
+
+    async def _seen(
+        self, target: Target, addresses: Sequence[Address], chain: Sequence[str]
+    ) -> Looked:
         name = endpoint_of(target).server_name
         looker = Looker(self._clock, Thoroughness(server_names=(name,) if name else ()))
         seen = await looker.round(addresses)
-        fault = fault_of(seen, chain or (leaf,))
-        return Looked(fingerprint=leaf_of(seen), fault=fault or "")
+        return Looked(fingerprint=leaf_of(seen), fault=fault_of(seen, chain) or "")
 
     async def gather(self, gateway: str, alert: AlertState) -> Evidence:
         """Return all evidence about ``gateway``, looked at now; what fails is left unknown."""
@@ -188,8 +207,11 @@ class ServiceHands:
     async def _addresses(self, target: Target) -> Sequence[Address]:
         if target.host is None or target.port is None:
             return ()
+        return await self._resolved(target.host, target.port)
+
+    async def _resolved(self, host: str, port: int) -> Sequence[Address]:
         try:
-            found = await self._resolver.resolve(target.host, target.port)
+            found = await self._resolver.resolve(host, port)
         except OSError:
             return ()
         families = {socket.AF_INET, socket.AF_INET6}
@@ -209,3 +231,16 @@ def _longest(states: Mapping[str, TargetState]) -> timedelta:
     """Return the longest contact interval: so much earlier a device may have been heard of."""
     known = (state.target.contact_interval_s or 0.0 for state in states.values())
     return timedelta(seconds=max(known, default=0.0))
+
+
+def as_we_reach_it(told: Sequence[Address], own: Sequence[Address]) -> Sequence[Address]:
+    """Return where a gateway's second port is to be met, which it says is ``told``.
+
+    ``own``: the gateway's addresses, as we reach it. Its loopback is ours when it is on this
+    machine only; on another one we would meet ourselves.
+    """
+    port = told[0].port if told else 0
+    if any(ip_address(one.host).is_unspecified for one in told):
+        return [Address(host=one.host, port=port) for one in own]
+    is_here = any(ip_address(one.host).is_loopback for one in own)
+    return [one for one in told if is_here or not ip_address(one.host).is_loopback]

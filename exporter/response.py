@@ -10,9 +10,11 @@ from exporter.errors import StoreError
 from exporter.fleet_page.remedies import Remedies
 from exporter.journal import prune
 from exporter.remediation.hands import Hands
+from exporter.remediation.model import AlertState
 from exporter.remediation.options import Options
 from exporter.remediation.records import Records
 from exporter.remediation.respond import Responder
+from exporter.remediation.way_back import WayBack
 from exporter.store import Store
 from exporter.web.alerts import Alerts, Askers
 from exporter.web.remediation import RemediationApi
@@ -54,6 +56,16 @@ class Response:
         self._alerts = Alerts(self._inbox, self._deliveries, askers=askers, gateways=gateways)
         self.records = Records(store)
         self.responder = Responder(self._inbox, self.records, hands, clock, options=options)
+        self.way_back = WayBack(
+            hands,
+            self.records,
+            clock,
+            self.responder.stats,
+            options=options,
+            evidence=lambda name: self.responder.evidence(name, AlertState.NONE),
+            gateways=gateways,
+            is_asked_for=self.responder.is_asked_about,
+        )
 
     def routes(self) -> Iterable[Route]:
         """Return the endpoints; each checks its own credential."""
@@ -61,7 +73,7 @@ class Response:
 
     def endpoints(self) -> Iterable[Opened]:
         """Return the API."""
-        return RemediationApi(self.responder, self.records, self._clock).endpoints()
+        return RemediationApi(self.responder, self.way_back, self.records, self._clock).endpoints()
 
     def lines_of(self, family: str) -> Sequence[bytes]:
         """Return the sample lines of one family."""
@@ -95,6 +107,7 @@ class Response:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._inbox.run())
                 tasks.create_task(self.responder.run())
+                tasks.create_task(self.way_back.run())
                 tasks.create_task(every(_PRUNE_S, self._prune, self._clock))
         finally:
             await self._store.close()

@@ -68,6 +68,7 @@ PURE = (
     "exporter.plain_words", "exporter.fleet_page", "exporter.chain_tree",
     "exporter.cli.paste", "exporter.remediation.decide",
     "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
+    "exporter.remediation.readiness", "exporter.remediation.refusals",
     "exporter.recovery", "exporter.remediation.assemble", "exporter.remediation.sentences",
     "exporter.webhook.payload", "exporter.alerts",
     "exporter.rotation.authority", "exporter.rotation.blockers", "exporter.rotation.devices",

@@ -70,7 +70,7 @@ Examples:
 """,
 )
 def remediation() -> None:
-    """What the guarded rollback did and would do; hold, release, approve, stop."""
+    """What the guarded rollback did and would do; hold, release, approve, rehearse, stop."""
 
 
 @remediation.command(
@@ -179,6 +179,33 @@ def kill_switch(*, state: str, reason: str, by: str, service: Service) -> int:
     return 0
 
 
+@remediation.command(
+    "rehearse",
+    epilog="""\b
+Examples:
+  fleet-tls-exporter remediation rehearse --gateway gw-1 --config config.yml
+
+\b
+Exit codes: 0 it could be rolled back; 1 it could not; 2 it could not be rehearsed.
+""",
+)
+@_gateway
+@_reason
+@_by
+@_json
+@asks_the_service
+def rehearse(*, gateway: str, reason: str, by: str, as_json: bool, service: Service) -> int:
+    """Serve a gateway's previous certificate on its second port, and look at it.
+
+    Devices meet nothing of it: the gateway's own port is not touched.
+    """
+    told = _post(
+        service, "/rehearse", {"gateway": gateway, "reason": reason, "by": by}, "way_back"
+    )
+    print(json.dumps(told) if as_json else safe(f"{gateway}: {_way_back(told)}"))
+    return 0 if told["rollback_ready"] else _BAD_NEWS
+
+
 @click.command(
     "journal",
     epilog="""\b
@@ -279,8 +306,7 @@ def _show_decision(told: Mapping[str, Any]) -> None:
 
 def _show_gateway(one: Mapping[str, Any]) -> None:
     print(f"\n{safe(one['gateway'])}")
-    ready = {True: "yes", False: "NO", None: "not known"}[one["rollback_ready"]]
-    print(f"  ready to go back: {ready}")
+    print(safe(f"  way back: {_way_back(one)}"))
     if one["hold_until"]:
         print(f"  held until {one['hold_until']}")
     if one["decision"]:
@@ -289,3 +315,15 @@ def _show_gateway(one: Mapping[str, Any]) -> None:
         action = one["action"]
         ending = action["ending"] or action["stage"]
         print(safe(f"  action {action['key']}: {ending}, {action['stage_at']}"))
+
+
+def _way_back(one: Mapping[str, Any]) -> str:
+    told = one["way_back"]
+    if told is None:
+        return "not known"
+    if not one["rollback_ready"]:
+        return f"NOT READY: {told['reason']}"
+    return (
+        f"ready: version {told['version']}, accepted by {told['accepting_devices']} of"
+        f" {told['devices']} devices, rehearsed at {told['rehearsed_at']}"
+    )

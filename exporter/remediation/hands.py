@@ -52,6 +52,10 @@ class Hands(Protocol):
         """
         ...
 
+    async def meet(self, gateway: str, address: str, chain: Sequence[str], leaf: str) -> Looked:
+        """Look likewise at the second port of ``gateway``, which its API said is ``address``."""
+        ...
+
     def returned(self, gateway: str, since: datetime) -> Returned:
         """Return who came back to ``gateway`` since then."""
         ...

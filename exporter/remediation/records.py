@@ -12,6 +12,7 @@ from exporter.remediation import codec
 from exporter.remediation import rows as rows_of
 from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, Stage
 from exporter.remediation.model import Approval, Asker, RolledAway
+from exporter.remediation.readiness import Rehearsed
 from exporter.store import Store
 
 _HOUR = timedelta(hours=1)
@@ -135,6 +136,18 @@ class Records:
                 text("SELECT * FROM remediation_intent ORDER BY intended_at")
             )
             return {str(row["gateway"]): rows_of.intent(row) for row in rows.mappings()}
+
+    # Rehearsals
+
+    async def note_rehearsal(self, rehearsed: Rehearsed, *, by: str = "") -> None:
+        """Keep what came of a rehearsal; ``by``: the person who asked for it."""
+        async with self._store.writing() as connection:
+            await rows_of.put_rehearsal(connection, rehearsed, by)
+
+    async def rehearsed(self, gateway: str) -> Rehearsed | None:
+        """Return the latest rehearsal on ``gateway``; None: there was none."""
+        async with self._store.reading() as connection:
+            return await rows_of.rehearsal(connection, gateway)
 
     async def journal(
         self, *, gateway: str | None = None, after: int = 0, limit: int = 1_000

@@ -10,6 +10,7 @@ from exporter.modes import Mode
 from exporter.remediation.intents import Ending, Hold, Intent, Stage
 from exporter.remediation.model import Asker, Decision, Outcome, Refusal
 from exporter.remediation.options import Options
+from exporter.remediation.readiness import Readiness
 
 _P = "fleet_tls_remediation_"
 _HOUR = timedelta(hours=1)
@@ -27,7 +28,7 @@ class RemediationStats:
         self._holds: dict[str, datetime] = {}
         self._acted: dict[str, datetime] = {}
         self._automatic: list[datetime] = []
-        self.ready: dict[str, bool] = {}
+        self.ready: dict[str, Readiness] = {}
         """By gateway: whether the previous version could be served at once."""
 
     def restore(self, latest: Mapping[str, Intent], holds: Mapping[str, Hold]) -> None:
@@ -90,7 +91,7 @@ class RemediationStats:
         samples: Mapping[str, Iterable[str]] = {
             "mode": (f'{{mode="{mode}"}} {int(mode is self.mode)}' for mode in Mode),
             "rollback_ready": (
-                f"{_at(name)} {int(it)}" for name, it in sorted(self.ready.items())
+                f"{_at(name)} {int(it.is_ready)}" for name, it in sorted(self.ready.items())
             ),
             "decisions_total": _counted("outcome", self._decisions),
             "refusals_total": _counted("reason", self._refusals),

@@ -15,8 +15,10 @@ from exporter.remediation.codec import from_json
 from exporter.remediation.decide import Question
 from exporter.remediation.intents import Hold, Intent, TakenError
 from exporter.remediation.model import NEVER_OVERRIDDEN, AlertState, Approval, Asker, Refusal
+from exporter.remediation.readiness import Readiness
 from exporter.remediation.records import Records
 from exporter.remediation.respond import BusyError, Decided, Responder
+from exporter.remediation.way_back import NotRehearsedError, WayBack
 from exporter.report import Json, rfc3339
 from exporter.web.bodies import read_body
 from exporter.web.server import Opened
@@ -70,8 +72,11 @@ class SwitchBody(_Asked):
 class RemediationApi:
     """The endpoints; what changes something needs the ``web`` section's credential."""
 
-    def __init__(self, responder: Responder, records: Records, clock: Clock) -> None:
+    def __init__(
+        self, responder: Responder, way_back: WayBack, records: Records, clock: Clock
+    ) -> None:
         self._responder = responder
+        self._way_back = way_back
         self._records = records
         self._clock = clock
 
@@ -89,6 +94,7 @@ class RemediationApi:
             "/release": self.release,
             "/approve": self.approve,
             "/kill-switch": self.kill,
+            "/rehearse": self.rehearse,
         }
         for method, handlers in (("GET", reading), ("POST", changing)):
             for path, handler in handlers.items():
@@ -117,7 +123,7 @@ class RemediationApi:
         until = stats.holds.get(name)
         return {
             "gateway": name,
-            "rollback_ready": stats.ready.get(name),
+            **readiness_json(stats.ready.get(name)),
             "hold_until": rfc3339(until) if until else None,
             "decision": decision_json(last) if last else None,
             "action": _intent_json(intent) if intent else None,
@@ -218,6 +224,28 @@ class RemediationApi:
         )
         return web.json_response({"kill_switch": asked.on})
 
+    async def rehearse(self, request: web.Request) -> web.Response:
+        """Serve a gateway's previous version on its second port, and say whether it could be."""
+        asked = await _body(request, _Gateway)
+        told = await self._way_back.rehearse(asked.gateway, by=_who(asked))
+        return web.json_response({"gateway": told.gateway, **readiness_json(told)})
+
+
+def readiness_json(told: Readiness | None) -> Json:
+    """Return whether a gateway could be rolled back; null: it is not known."""
+    rehearsed_at = told.rehearsed_at if told else None
+    return {
+        "rollback_ready": told.is_ready if told else None,
+        "way_back": None if told is None else {
+            "version": told.version,
+            "reason": told.reason,
+            "accepting_devices": told.accepting_count,
+            "devices": told.device_count,
+            "checked_at": rfc3339(told.checked_at),
+            "rehearsed_at": rfc3339(rehearsed_at) if rehearsed_at else None,
+        },
+    }  # fmt: skip
+
 
 def decision_json(decided: Decided) -> Json:
     """Return a decision with its forecast."""
@@ -273,7 +301,7 @@ def _told(handler: Handle) -> Handle:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
-        except (BusyError, TakenError) as exc:
+        except (BusyError, NotRehearsedError, TakenError) as exc:
             raise web.HTTPConflict(text=f"{exc}\n") from exc
         except StoreError as exc:
             raise web.HTTPServiceUnavailable(text=f"{exc}\n") from exc

@@ -41,6 +41,7 @@ class Stand:
 async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
     monkeypatch.setattr("exporter.remediation.respond._TICK_S", float("inf"))
     monkeypatch.setattr("exporter.response._PRUNE_S", float("inf"))
+    monkeypatch.setattr("exporter.remediation.way_back._CHECK_S", float("inf"))
     (tmp_path / "token").write_text(TOKEN)
     clock = HastyClock(NOW)
     hands = ScriptedHands(ScriptedApi(), clock, evidence=ALL_OUT)
@@ -48,7 +49,7 @@ async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         Store(f"sqlite:///{tmp_path}/state.db"),
         hands,
         clock,
-        options=RemediationOptions,
+        options=lambda: RemediationOptions(rehearsal_interval=0.0),
         askers=lambda: Askers(passwords=Passwords({})),
         gateways=lambda: {"gw-1"},
     )
@@ -78,6 +79,15 @@ async def test_a_refusal_is_bad_news_with_its_reason(stand: Stand) -> None:
 
     assert ran.code == 1
     assert "cannot_look" in json.loads(ran.out)["refusals"]
+
+
+async def test_a_way_back_is_rehearsed_and_its_fault_is_bad_news(stand: Stand) -> None:
+    ran = await stand.run("remediation", "rehearse", "--gateway", "gw-1", "--by", "anna")
+    shown = await stand.run("remediation", "status")
+
+    assert (ran.code, ran.err) == (1, "")
+    assert ran.out.startswith("gw-1: NOT READY: its rehearsal at 2026-11-25 12:05 UTC failed")
+    assert "  way back: NOT READY: its rehearsal" in shown.out
 
 
 @pytest.mark.parametrize("words", [(), ("--dry-run", "--yes")])

@@ -152,6 +152,16 @@ async def test_a_refusal_is_not_sent_again(
     assert len(stand.api.sent) == 1
 
 
+@pytest.mark.parametrize("name", ["Gerät 1", "gw 1", "g" * 200])
+async def test_a_gateway_may_have_any_name(stand: Stand, name: str) -> None:
+    stand.api.script = [(OK, True)]
+
+    intent = await stand.carry_out.serve(await stand.intend(replace(ALL_OUT, gateway=name)))
+
+    ((key, _, _),) = stand.api.sent
+    assert (intent.stage, intent.key) == (Stage.SERVED, key)
+
+
 async def test_after_a_crash_it_looks_before_it_sends(stand: Stand) -> None:
     await stand.intend()
     stand.api.serving = OLD  # the request of the process that died was carried out

@@ -9,7 +9,7 @@ from exporter.errors import StoreError
 from exporter.modes import Mode
 from exporter.observations import Reason, RejectedBy
 from exporter.remediation.codec import decided, from_json, to_json
-from exporter.remediation.decide import CHECKS, Question, decide_rollback
+from exporter.remediation.decide import Question, decide_rollback
 from exporter.remediation.model import (
     NEVER_OVERRIDDEN,
     Accepts,
@@ -23,6 +23,7 @@ from exporter.remediation.model import (
     RolledAway,
 )
 from exporter.remediation.options import Options
+from exporter.remediation.refusals import CHECKS
 from tests.remediation.cases import (
     ACT,
     ALL_OUT,

@@ -35,7 +35,7 @@ class Stand:
         self.api = ScriptedApi(script=[(OperationStatus.SUCCESS, True)])
         self.hands = ScriptedHands(self.api, self.clock, evidence=ALL_OUT)
         self.hands.back = lambda _: DEVICES if self.api.serving == OLD else ()
-        self.options = Options()
+        self.options = Options(rehearsal_interval=0.0)
         self.response = Response(
             Store(f"sqlite:///{folder}/state.db"),
             self.hands,
@@ -72,6 +72,7 @@ def _said(text: str) -> object:
 async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
     monkeypatch.setattr("exporter.remediation.respond._TICK_S", float("inf"))
     monkeypatch.setattr("exporter.response._PRUNE_S", float("inf"))
+    monkeypatch.setattr("exporter.remediation.way_back._CHECK_S", float("inf"))
     made = Stand(tmp_path)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(made.response.run())
@@ -235,6 +236,29 @@ async def test_a_body_that_is_not_what_it_should_be_changes_nothing(
     async with stand.client.post(BASE + path, data=b"{") as response:
         assert response.status == 400
     assert (await stand.get("/journal"))[1] == {"items": []}
+
+
+async def test_a_way_back_is_rehearsed_and_told_in_the_status(stand: Stand) -> None:
+    status, said = await stand.post("/rehearse", gateway="gw-1", by="anna")
+    _, shown = await stand.get("")
+
+    assert status == 200
+    assert isinstance(said, dict)
+    assert isinstance(shown, dict)
+    assert said["rollback_ready"] is False  # the scripted API does not tell its chain
+    assert "does not tell the chain" in said["way_back"]["reason"]
+    assert shown["gateways"][0]["way_back"] == said["way_back"]
+    conforms("/rehearse", "post", said)
+    conforms("", "get", shown)
+
+
+async def test_what_cannot_be_rehearsed_is_refused_with_the_reason(stand: Stand) -> None:
+    stand.hands.has_api = False
+
+    assert await stand.post("/rehearse", gateway="gw-1") == (
+        409,
+        "gw-1 is no gateway with a management API\n",
+    )
 
 
 def test_the_document_knows_every_refusal() -> None:

@@ -19,8 +19,11 @@ REMEDIATION = (
         name=f"{_R}rollback_ready",
         kind=Kind.GAUGE,
         labels=("gateway",),
-        help="1: the certificate before could be served again at once; 0: it could not.",
-        notes="Absent where it is not known.",
+        help="1: the certificate before was rehearsed and all devices accept it; 0: not so.",
+        notes="1 only when the version before is there and valid, its key matches, every device"
+        " behind the gateway accepts it, and it was served on the agent's second port and shaken"
+        " hands with. What is not known is no; `remediation status` tells the reason. Absent for"
+        " gateways without a management API, in mode `disabled`, and until the first look.",
         examples=(("no way back", "fleet_tls_remediation_rollback_ready == 0"),),
     ),
     _metric(
