@@ -73,4 +73,4 @@ static:
 
 rules-checked:
 	$(if $(RULES),promtool check rules $(RULES))
-	$(if $(RULE_TESTS),promtool test rules $(RULE_TESTS))
+	@printf '%s\n' $(RULE_TESTS) | xargs -P "$$(nproc)" -n 1 promtool test rules
