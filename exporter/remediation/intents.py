@@ -37,6 +37,11 @@ class Stage(StrEnum):
     """The gateway was seen to serve the intended chain by every look."""
     ENDED = "ended"
 
+    def is_before(self, other: "Stage") -> bool:
+        """Return whether ``other`` is further on."""
+        stages = list(Stage)
+        return stages.index(self) < stages.index(other)
+
 
 class TakenError(ExporterError):
     """The same action was intended already, or another one on that gateway is under way."""

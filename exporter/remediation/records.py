@@ -1,7 +1,7 @@
 """What remediation must not forget: intents, holds, approvals, the switch; all in the journal."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
@@ -93,23 +93,32 @@ class Records:
     async def advance(
         self, intent: Intent, stage: Stage, *, at: datetime, ending: Ending | None = None,
         facts: Mapping[str, object] | None = None,
-    ) -> None:  # fmt: skip
-        """Note that ``intent`` has come to ``stage``."""
+    ) -> Intent:  # fmt: skip
+        """Note that ``intent`` has come to ``stage``; return it as it is then.
+
+        What another process on this store brought as far or further stays as that one left it:
+        one that was stopped for a while must not take an end back.
+        """
         kind = Kind.OUTCOME if stage is Stage.ENDED else Kind.ATTEMPT
         body = {"key": intent.key, "stage": stage, "ending": ending, **(facts or {})}
+        advanced = replace(intent, stage=stage, stage_at=at, ending=ending)
         async with self._store.writing() as connection:
+            kept = await rows_of.kept(connection, intent)
+            if not kept.stage.is_before(stage):
+                return kept
             await append(connection, kind, body, at=at, gateway=intent.identity.gateway)
-            await connection.execute(
-                text(
-                    "UPDATE remediation_intent SET stage = :stage, stage_at = :at,"
-                    " ending = :ending WHERE identity = :identity AND round = :round"
-                ),
-                {
-                    "stage": stage.value, "at": at.isoformat(),
-                    "ending": ending.value if ending else None,
-                    "identity": intent.identity.key, "round": intent.round,
-                },
-            )  # fmt: skip
+            await rows_of.put_stage(connection, advanced)
+        return advanced
+
+    async def sends(self, intent: Intent, *, at: datetime) -> bool:
+        """Note that its request is about to be sent; False: it has an end, nothing may be sent."""
+        async with self._store.writing() as connection:
+            kept = await rows_of.kept(connection, intent)
+            if kept.stage is Stage.ENDED:
+                return False
+            body = {"key": intent.key, "sends": "rollback"}
+            await append(connection, Kind.ATTEMPT, body, at=at, gateway=intent.identity.gateway)
+            return True
 
     async def attempt(self, intent: Intent, *, at: datetime, facts: Mapping[str, object]) -> Entry:
         """Note something that was tried, seen or answered on the way."""

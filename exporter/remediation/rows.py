@@ -82,6 +82,32 @@ async def put_intent(connection: Transaction, intent: Intent) -> None:
     )
 
 
+async def kept(connection: Transaction, intended: Intent) -> Intent:
+    """Return an intent as the store has it now."""
+    rows = await connection.execute(
+        text("SELECT * FROM remediation_intent WHERE identity = :identity AND round = :round"),
+        {"identity": intended.identity.key, "round": intended.round},
+    )
+    return intent(rows.mappings().one())
+
+
+async def put_stage(connection: Transaction, advanced: Intent) -> None:
+    """Write how far an intent has come."""
+    await connection.execute(
+        text(
+            "UPDATE remediation_intent SET stage = :stage, stage_at = :at, ending = :ending"
+            " WHERE identity = :identity AND round = :round"
+        ),
+        {
+            "stage": advanced.stage.value,
+            "at": advanced.stage_at.isoformat(),
+            "ending": advanced.ending.value if advanced.ending else None,
+            "identity": advanced.identity.key,
+            "round": advanced.round,
+        },
+    )
+
+
 def intent(row: RowMapping) -> Intent:
     """Return the intent of a row."""
     return Intent(

@@ -397,6 +397,29 @@ async def taken(stand: Stand) -> bool:
     return True
 
 
+async def test_whoever_was_stopped_for_a_while_takes_no_end_back(stand: Stand) -> None:
+    stopped = await served(stand)
+    stand.hands.back = after(1, DEVICES)
+    ended = await stand.waiting.until_back(stopped)  # by another process, meanwhile
+    kinds = await stand.kinds()
+
+    again = await stand.carry_out.serve(replace(stopped, stage=Stage.INTENDED))
+
+    assert again == ended
+    assert await stand.kinds() == kinds
+
+
+async def test_whoever_was_stopped_for_a_while_sends_nothing_behind_the_end(stand: Stand) -> None:
+    stopped = await stand.intend()
+    stand.stopped = "the kill switch is on"
+    ended = await stand.carry_out.serve(stopped)  # by another process, meanwhile
+    stand.stopped = ""
+
+    assert ended.ending is Ending.STOPPED
+    assert await stand.carry_out.serve(stopped) == ended
+    assert stand.api.sent == []
+
+
 async def test_what_was_done_is_not_done_again(stand: Stand) -> None:
     stand.hands.back = after(1, DEVICES)
     await stand.waiting.until_back(await served(stand))
