@@ -161,14 +161,17 @@ class Inbox:
             StoreError: it could not be written; it will be asked again.
         """
         async with self._store.writing() as connection:
-            for fingerprint, starts_at, state in asked.alerts:
-                await connection.execute(
-                    text(
-                        "UPDATE webhook_alert SET handled = :state"
-                        " WHERE fingerprint = :fingerprint AND starts_at = :starts_at"
-                    ),
-                    {"state": state, "fingerprint": fingerprint, "starts_at": starts_at},
-                )
+            await connection.execute(
+                text(
+                    "UPDATE webhook_alert SET handled = :state"
+                    " WHERE fingerprint = :fingerprint AND starts_at = :starts_at"
+                ),
+                # At once: ten thousand steps of their own would hold up the deliveries
+                [
+                    {"state": state, "fingerprint": fingerprint, "starts_at": starts_at}
+                    for fingerprint, starts_at, state in asked.alerts
+                ],
+            )
 
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         receipts: Sequence[Receipt | StoreError]

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +24,7 @@ from exporter.demo.options import Break
 from exporter.demo.stage import Stage
 from exporter.journal import Entry, entries
 from exporter.store import Store
-from tests.daemons import free_port, is_listening, wait_until
+from tests.daemons import free_port, is_listening
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVICES = 4
@@ -97,10 +97,8 @@ class Ground:
         """
         changed_at = await self.stage.break_gateway(Break.UNKNOWN_CA)
         counted_from = changed_at.replace(microsecond=0) + timedelta(seconds=1) + _LOG_LAG
-        async with asyncio.timeout(_WITHIN_S):
-            while SystemClock().now() < counted_from:
-                await SystemClock().sleep(_POLL_S)
-            before = _failures(await self.get("/metrics"))
+        await until(lambda: SystemClock().now() >= counted_from)
+        before = _failures(await self.get("/metrics"))
         await self.until_metrics(lambda text: _have_all_grown(before, _failures(text)))
 
     async def all_back(self) -> None:
@@ -176,9 +174,7 @@ class Ground:
 
     async def until_ended(self, count: int) -> None:
         """Return once so many intents have an end."""
-        async with asyncio.timeout(_WITHIN_S):
-            while self.ended() < count:
-                await SystemClock().sleep(_POLL_S)
+        await until(lambda: self.ended() >= count)
 
 
 @asynccontextmanager
@@ -209,12 +205,12 @@ class Service:
         self._port = port or ground.port
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        self.start()
+    async def __aenter__(self) -> Self:
+        await self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     @property
     def is_dead(self) -> bool:
@@ -225,19 +221,16 @@ class Service:
         assert self.process is not None
         return self.process.pid
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Return once it listens, or has died."""
         command = (sys.executable, "-m", "tests.response.doomed", self._config, self._ground.doom)
         with (self._ground.layout.directory / "service.log").open("ab") as output:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: ASYNC220 - it starts in no time
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        wait_until(
-            lambda: is_listening(self._port) or self.is_dead,
-            within_s=60, what="the service to listen",
-        )  # fmt: skip
+        await until(lambda: is_listening(self._port) or self.is_dead)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End it, however it is; may be called twice."""
         process, self.process = self.process, None
         if process is None:
@@ -245,10 +238,17 @@ class Service:
         process.send_signal(signal.SIGCONT)
         process.terminate()
         try:
-            process.wait(20)
+            await asyncio.to_thread(process.wait, 20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(20)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Return once it is so; meanwhile the fleet lives on."""
+    async with asyncio.timeout(_WITHIN_S):
+        while not is_so():
+            await SystemClock().sleep(_POLL_S)
 
 
 def alert(number: int, *, is_firing: bool = True, **labels: str) -> Json:

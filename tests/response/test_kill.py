@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.clock import SystemClock
 from exporter.journal import Kind, faults_in
-from tests.response.stand import Ground, Service, alert, ground_at
+from tests.response.stand import Ground, Service, alert, ground_at, until
 
 CAMPAIGN = "FLEET_TLS_CAMPAIGN" in os.environ
 OUTAGES = 10 if CAMPAIGN else 2  # of one fleet, one after the other
@@ -34,7 +33,7 @@ async def test_wherever_it_is_killed_it_acts_once_and_comes_to_an_end(
     met: list[str] = []
     async with ground_at(tmp_path, ACT) as ground:
         await ground.all_back()
-        with Service(ground) as service:
+        async with Service(ground) as service:
             for number in range(1, OUTAGES + 1):
                 chance = random.Random(group * OUTAGES + number)  # noqa: S311 - repeatable
                 met += await _outage(ground, service, number, chance)
@@ -61,13 +60,13 @@ async def _outage(
         while True:
             await _until_dead_or_over(ground, service, number)
             met.append(_reached(ground, begun_at))
-            service.stop()
+            await service.stop()
             if chance.random() >= AGAIN:
                 break
             _kill_somewhere(ground, chance, "taken up", LEFT)
-            service.start()
+            await service.start()
         ground.disarm()
-        service.start()
+        await service.start()
     await ground.until_ended(number)
     await ground.all_back()
     await ground.deliver(alert(number, is_firing=False))
@@ -91,9 +90,7 @@ def _kill_somewhere(ground: Ground, chance: random.Random, since: str, lines: in
 
 async def _until_dead_or_over(ground: Ground, service: Service, number: int) -> None:
     """Return once it has died; it is killed when all is over before."""
-    async with asyncio.timeout(60):
-        while not service.is_dead and ground.ended() < number:
-            await SystemClock().sleep(0.02)
+    await until(lambda: service.is_dead or ground.ended() >= number)
     if service.process is not None:
         service.process.kill()
         service.process.wait(20)

@@ -32,16 +32,17 @@ async def test_two_hundred_deliveries_from_two_alertmanagers_make_one_action(
             for name in ("alertmanager-a", "alertmanager-b")
         ]  # fmt: skip
         await ground.all_back()
-        with Service(ground), senders[0][0], senders[1][0]:
-            await ground.break_gateway()
-            await asyncio.gather(*(_post_all(ground, address) for _, address in senders))
-            await ground.until_metrics(lambda text: _taken(text) >= 2 * ALERTS)
-            await ground.until_ended(1)
-            await ground.all_back()
+        with senders[0][0], senders[1][0]:
+            async with Service(ground):
+                await ground.break_gateway()
+                await asyncio.gather(*(_post_all(ground, address) for _, address in senders))
+                await ground.until_metrics(lambda text: _taken(text) >= 2 * ALERTS)
+                await ground.until_ended(1)
+                await ground.all_back()
 
-            once = ground.activations()
-            kept = ground.rows("SELECT count(*), sum(count) FROM webhook_alert")
-            await _replayed_and_forged(ground)
+                once = ground.activations()
+                kept = ground.rows("SELECT count(*), sum(count) FROM webhook_alert")
+                await _replayed_and_forged(ground)
 
     assert kept == [(ALERTS, 2 * ALERTS)]
     assert once == [(1, "forward"), (2, "forward"), (1, "back")]
@@ -62,7 +63,7 @@ async def _replayed_and_forged(ground: Ground) -> None:
         while not (decisions := _decisions(ground, before)):
             await SystemClock().sleep(0.05)
     assert {one["outcome"] for one in decisions} == {"refused"}
-    assert "served already" in decisions[0]["sentence"]
+    assert "already_recovered" in decisions[0]["sentence"]
 
 
 def _decisions(ground: Ground, after: int) -> list[Json]:

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from exporter.journal import Kind, faults_in
-from tests.daemons import free_port, wait_until
-from tests.response.stand import Ground, Service, alert, ground_at
+from tests.daemons import free_port
+from tests.response.stand import Ground, Service, alert, ground_at, until
 from tests.response.test_kill import ACT, DURABLE, SERVED
 
 _ENDED = 'fleet_tls_remediation_actions_total{outcome="recovered"} 1'
@@ -31,12 +31,12 @@ async def test_a_process_that_was_stopped_and_goes_on_does_nothing_twice(
         await ground.all_back()
         port = free_port()
         other = Service(ground, _beside(ground, port), port)
-        with Service(ground) as stopped:
+        async with Service(ground) as stopped:
             await ground.break_gateway()
             ground.arm("intent written", line=chance.randint(DURABLE, SERVED), sent=signal.SIGSTOP)
             await ground.deliver(alert(1))
-            wait_until(lambda: _is_stopped(stopped.pid), what="the first to be stopped")
-            with other:
+            await until(lambda: _is_stopped(stopped.pid))
+            async with other:
                 if not _is_locked(ground):
                     await ground.until_ended(1)
                 os.kill(stopped.pid, signal.SIGCONT)
