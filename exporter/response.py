@@ -52,7 +52,7 @@ class Response:
         self.is_open = asyncio.Event()
         """The store can be used."""
         self._inbox = Inbox(store, clock)
-        self._deliveries = WebhookStats()
+        self._deliveries = WebhookStats(self._inbox.clock_offset_at_most_s)
         self._alerts = Alerts(self._inbox, self._deliveries, askers=askers, gateways=gateways)
         self.records = Records(store)
         self.responder = Responder(self._inbox, self.records, hands, clock, options=options)

@@ -70,7 +70,7 @@ PURE = (
     "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
     "exporter.remediation.readiness", "exporter.remediation.refusals",
     "exporter.recovery", "exporter.remediation.assemble", "exporter.remediation.sentences",
-    "exporter.webhook.payload", "exporter.alerts",
+    "exporter.webhook.payload", "exporter.webhook.times", "exporter.alerts",
     "exporter.rotation.authority", "exporter.rotation.blockers", "exporter.rotation.devices",
     "exporter.rotation.gate", "exporter.rotation.model", "exporter.rotation.phases",
     "exporter.rotation.reconcile", "exporter.rotation.steps", "exporter.rotation.view",

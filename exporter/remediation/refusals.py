@@ -141,11 +141,24 @@ def _already_recovered(case: Weighed) -> str:
 
 
 def _cannot_look(case: Weighed) -> str:
-    offset_s, limit_s = case.evidence.clock_offset_s, case.options.max_clock_offset
     if case.evidence.is_control_good is False:
         return "the control target does not answer either: it may be us who are cut off"
+    return _clock_is_off(case.evidence, case.options.max_clock_offset)
+
+
+def _clock_is_off(evidence: Evidence, limit_s: float) -> str:
+    offset_s, at_most_s = evidence.clock_offset_s, evidence.alerts_offset_at_most_s
     if offset_s is not None and abs(offset_s) > limit_s:
-        return f"our clock is off by {offset_s:.0f} s, more than {limit_s:.0f} s"
+        way = "ahead of" if offset_s > 0 else "behind"
+        return (
+            f"our clock is {abs(offset_s):.0f} s {way} the management API's, more than"
+            f" {limit_s:.0f} s"
+        )
+    if at_most_s is not None and at_most_s < -limit_s:
+        return (
+            f"our clock is at least {-at_most_s:.0f} s behind the alerts', more than"
+            f" {limit_s:.0f} s"
+        )
     return ""
 
 

@@ -204,7 +204,11 @@ class Responder:
         past = await self._records.past(gateway, now=self._clock.now())
         killed = True if past.is_killed else await self.switch.is_killed()
         known = {field.name: getattr(past, field.name) for field in fields(Past)}
-        return replace(gathered, **{**known, "is_killed": killed})
+        return replace(
+            gathered,
+            **{**known, "is_killed": killed},
+            alerts_offset_at_most_s=self._inbox.clock_offset_at_most_s(),
+        )
 
     async def _settle(self, case: Case, by: str) -> Decided:
         gateway = case.evidence.gateway

@@ -15,6 +15,7 @@ from exporter.journal import Kind, append
 from exporter.store import Store
 from exporter.transaction import Transaction
 from exporter.webhook.payload import Alert, Delivery
+from exporter.webhook.times import SenderTimes
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Inbox:
         self._clock = clock
         self._waiting: list[_Waiting] = []
         self._work = asyncio.Event()
+        self._times = SenderTimes()
         self.asked = asyncio.Event()
         """Set when something new asks for a look; whoever looks clears it."""
 
@@ -97,12 +99,18 @@ class Inbox:
             InboxBusyError: too many wait already; nothing was taken.
             StoreError: it could not be written; nothing was taken.
         """
+        if delivery.newest_at is not None:
+            self._times.note(delivery.newest_at, self._clock.monotonic())
         if len(self._waiting) >= _MOST_WAITING:
             raise InboxBusyError("too many deliveries wait for the store; send it again")
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(delivery=delivery, at=self._clock.now(), done=done))
         self._work.set()
         return await done
+
+    def clock_offset_at_most_s(self) -> float | None:
+        """Return by how much our clock is at most ahead of the alerts'; None: not known."""
+        return self._times.offset_at_most_s(self._clock.now(), self._clock.monotonic())
 
     async def run(self) -> None:
         """Write what comes, until cancelled."""
