@@ -30,6 +30,7 @@ from exporter.remediation.assemble import (
 from exporter.remediation.hands import Looked, Returned
 from exporter.remediation.model import AlertState, Evidence
 from exporter.remediation.options import Options
+from exporter.rotation.kin import leads_to_any
 from exporter.targets.addresses import parse_address
 from exporter.targets.model import Role, Target
 
@@ -52,6 +53,8 @@ class Around:
         options: The section ``remediation``.
         control: ``HOST:PORT`` of each control target.
         reconnect_s: By device class.
+        in_charge: Whether a rotation is in charge of a gateway; None: it is not known.
+        removing: CAs that are being, or were, removed from devices, as PEM; None: not known.
     """
 
     look: Look
@@ -59,6 +62,8 @@ class Around:
     options: Callable[[], Options]
     control: Callable[[], Sequence[str]]
     reconnect_s: Callable[[], Mapping[str, float]]
+    in_charge: Callable[[str], bool | None]
+    removing: Callable[[], Mapping[str, str] | None]
 
 
 class ServiceHands:
@@ -143,9 +148,8 @@ class ServiceHands:
             served=served_of(observation),
             served_detail=observation.detail,
             versions_detail=detail,
-            # Until a rotation can be in charge; see ``rotation``
-            is_rotation_in_charge=False,
-            is_removing=False,
+            is_rotation_in_charge=self._around.in_charge(gateway),
+            is_removing=self._is_removing(certificates),
         )
         return self._with_versions(seen, target, certificates) if certificates else seen
 
@@ -178,6 +182,16 @@ class ServiceHands:
                 look_back_s=options.look_back,
             ),
         )
+
+    def _is_removing(self, certificates: GatewayCertificates | None) -> bool | None:
+        """Return whether a CA that the previous chain needs is being, or was, removed."""
+        gone = self._around.removing()
+        if gone is None or certificates is None:
+            return None
+        if not gone:
+            return False
+        chain = chain_of(previous_in(certificates))
+        return leads_to_any(chain, gone.values(), at=self._clock.now()) if chain else None
 
     def _gateway(self, name: str) -> Target | None:
         state = self._fleet.snapshot().targets.get(name)

@@ -1,7 +1,6 @@
 """The responding part of the service: deliveries, decisions and actions on one store."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
@@ -9,6 +8,7 @@ from exporter.clock import Clock, every
 from exporter.errors import StoreError
 from exporter.fleet_page.remedies import Remedies
 from exporter.journal import prune
+from exporter.opening import opened
 from exporter.remediation.hands import Hands
 from exporter.remediation.model import AlertState
 from exporter.remediation.options import Options
@@ -22,9 +22,6 @@ from exporter.web.server import Opened, Route
 from exporter.webhook.inbox import Inbox, forget
 from exporter.webhook.stats import WebhookStats
 
-log = logging.getLogger(__name__)
-
-_AGAIN_S = 5.0
 _PRUNE_S = 3_600.0
 _KEPT = timedelta(days=400)
 """So long the journal tells of what was done: an audit asks for a year."""
@@ -102,26 +99,28 @@ class Response:
 
     async def run(self) -> None:
         """Take deliveries and respond, until cancelled."""
-        await self._open()
-        try:
+        async with opened(self._store, self._clock, what="deliveries"):
+            self.is_open.set()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._inbox.run())
                 tasks.create_task(self.responder.run())
                 tasks.create_task(self.way_back.run())
                 tasks.create_task(every(_PRUNE_S, self._prune, self._clock))
-        finally:
-            await self._store.close()
 
-    async def _open(self) -> None:
-        while True:
-            try:
-                await self._store.open()
-            except StoreError as exc:
-                log.error("deliveries cannot be kept: %s", exc)  # noqa: TRY400 - it says what is wrong
-                await self._clock.sleep(_AGAIN_S)
-            else:
-                self.is_open.set()
-                return
+    async def busy(self) -> frozenset[str]:
+        """Return the gateways that an action is under way at, or that are held.
+
+        Raises:
+            StoreError: it is not known.
+        """
+        unfinished = await self.records.unfinished()
+        holds, now = await self.records.holds(), self._clock.now()
+        return frozenset(
+            {
+                *(one.identity.gateway for one in unfinished),
+                *(name for name, hold in holds.items() if hold.until > now),
+            }
+        )
 
     async def _prune(self) -> None:
         """Let the past go, but nothing that is unfinished needs."""

@@ -1,16 +1,14 @@
 """``/api/v1/remediation``: what it did, would do and why; and what persons may tell it."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from exporter.clock import Clock
-from exporter.errors import StoreError
-from exporter.journal import ChainCheck, Entry, Kind
+from exporter.journal import ChainCheck, Kind
 from exporter.remediation.codec import from_json
 from exporter.remediation.decide import Question
 from exporter.remediation.intents import Hold, Intent, TakenError
@@ -20,27 +18,26 @@ from exporter.remediation.records import Records
 from exporter.remediation.respond import BusyError, Decided, Responder
 from exporter.remediation.way_back import NotRehearsedError, WayBack
 from exporter.report import Json, rfc3339
-from exporter.web.bodies import read_body
+from exporter.web.persons import (
+    Told,
+    answered,
+    body_of,
+    entry_json,
+    nobody_else,
+    number_in,
+    who,
+)
 from exporter.web.server import Opened
 from exporter.wording import shown
 
 BASE = "/api/v1/remediation"
-_MOST_BYTES = 64 << 10
 _MOST_ENTRIES = 1_000
 _MOST_FAULTS = 100
 
-_T = TypeVar("_T", bound=BaseModel)
-Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_CONFLICTS = (BusyError, NotRehearsedError, TakenError)
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    by: str = Field("", max_length=100)
-    reason: str = Field("", max_length=1_000)
-
-
-class _Gateway(_Asked):
+class _Gateway(Told):
     gateway: str = Field(min_length=1, max_length=200)
 
 
@@ -63,7 +60,7 @@ class ApproveBody(_Gateway):
     plan_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class SwitchBody(_Asked):
+class SwitchBody(Told):
     """``POST …/kill-switch``."""
 
     on: bool
@@ -99,7 +96,10 @@ class RemediationApi:
         for method, handlers in (("GET", reading), ("POST", changing)):
             for path, handler in handlers.items():
                 yield Opened(
-                    method=method, path=BASE + path, handler=_told(handler), opens=_nobody_else
+                    method=method,
+                    path=BASE + path,
+                    handler=answered(handler, conflicts=_CONFLICTS),
+                    opens=nobody_else,
                 )
 
     # What is asked
@@ -131,7 +131,7 @@ class RemediationApi:
 
     async def journal(self, request: web.Request) -> web.Response:
         """Answer with entries in order: ``?gateway=&after=&limit=``."""
-        after, limit = _number(request, "after", 0), _number(request, "limit", 100)
+        after, limit = number_in(request, "after", 0), number_in(request, "limit", 100)
         found = await self._records.journal(
             gateway=request.query.get("gateway"),
             after=after,
@@ -173,7 +173,7 @@ class RemediationApi:
 
     async def rollback(self, request: web.Request) -> web.Response:
         """Decide by hand; with ``act`` what is decided is begun."""
-        asked = await _body(request, RollbackBody)
+        asked = await body_of(request, RollbackBody)
         _check_overrides(asked)
         question = Question(
             asker=Asker.PERSON,
@@ -181,36 +181,36 @@ class RemediationApi:
             is_permitted_to_act=asked.act,
         )
         decided = await self._responder.ask(
-            asked.gateway, AlertState.NONE, question, by=_who(asked)
+            asked.gateway, AlertState.NONE, question, by=who(asked)
         )
         return web.json_response(decision_json(decided))
 
     async def hold(self, request: web.Request) -> web.Response:
         """Hold a gateway."""
-        asked = await _body(request, HoldBody)
+        asked = await body_of(request, HoldBody)
         now = self._clock.now()
         until = now + timedelta(seconds=asked.seconds)
         hold = Hold(gateway=asked.gateway, until=until, reason=asked.reason)
-        await self._records.hold(hold, at=now, by=_who(asked))
+        await self._records.hold(hold, at=now, by=who(asked))
         self._responder.stats.held(asked.gateway, until)
         return web.json_response({"gateway": asked.gateway, "hold_until": rfc3339(until)})
 
     async def release(self, request: web.Request) -> web.Response:
         """Release a gateway."""
-        asked = await _body(request, _Gateway)
-        was_held = await self._records.release(asked.gateway, at=self._clock.now(), by=_who(asked))
+        asked = await body_of(request, _Gateway)
+        was_held = await self._records.release(asked.gateway, at=self._clock.now(), by=who(asked))
         self._responder.stats.held(asked.gateway, None)
         return web.json_response({"gateway": asked.gateway, "was_held": was_held})
 
     async def approve(self, request: web.Request) -> web.Response:
         """Keep a person's yes to one plan; the next look acts on it."""
-        asked = await _body(request, ApproveBody)
+        asked = await body_of(request, ApproveBody)
         last = self._responder.last.get(asked.gateway)
         if last is None or last.decision.plan_hash != asked.plan_hash:
             raise web.HTTPConflict(
                 text="this is not the plan of the latest decision about it; look at it again\n"
             )
-        approval = Approval(plan_hash=asked.plan_hash, by=_who(asked), at=self._clock.now())
+        approval = Approval(plan_hash=asked.plan_hash, by=who(asked), at=self._clock.now())
         await self._records.approve(asked.gateway, approval)
         alert = self._responder.alert_about(asked.gateway)
         decided = await self._responder.ask(asked.gateway, alert, Question())
@@ -218,16 +218,16 @@ class RemediationApi:
 
     async def kill(self, request: web.Request) -> web.Response:
         """Turn the kill switch."""
-        asked = await _body(request, SwitchBody)
+        asked = await body_of(request, SwitchBody)
         await self._records.kill(
-            is_on=asked.on, at=self._clock.now(), by=_who(asked), reason=asked.reason
+            is_on=asked.on, at=self._clock.now(), by=who(asked), reason=asked.reason
         )
         return web.json_response({"kill_switch": asked.on})
 
     async def rehearse(self, request: web.Request) -> web.Response:
         """Serve a gateway's previous version on its second port, and say whether it could be."""
-        asked = await _body(request, _Gateway)
-        told = await self._way_back.rehearse(asked.gateway, by=_who(asked))
+        asked = await body_of(request, _Gateway)
+        told = await self._way_back.rehearse(asked.gateway, by=who(asked))
         return web.json_response({"gateway": told.gateway, **readiness_json(told)})
 
 
@@ -270,19 +270,6 @@ def decision_json(decided: Decided) -> Json:
     }
 
 
-def entry_json(entry: Entry) -> Json:
-    """Return an entry of the journal; a decision's evidence is left to its explanation."""
-    facts = {key: value for key, value in entry.facts().items() if key != "case"}
-    return {
-        "number": entry.number,
-        "at": rfc3339(entry.at),
-        "gateway": entry.gateway or None,
-        "kind": entry.kind.value,
-        "facts": facts,
-        "hash": entry.hash,
-    }
-
-
 def _intent_json(intent: Intent) -> Json:
     return {
         "key": intent.key,
@@ -295,34 +282,6 @@ def _intent_json(intent: Intent) -> Json:
     }
 
 
-def _told(handler: Handle) -> Handle:
-    """Answer what persons can act on: 409 for what is under way, 503 for the store."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except (BusyError, NotRehearsedError, TakenError) as exc:
-            raise web.HTTPConflict(text=f"{exc}\n") from exc
-        except StoreError as exc:
-            raise web.HTTPServiceUnavailable(text=f"{exc}\n") from exc
-
-    return answer
-
-
-async def _nobody_else(_request: web.Request) -> bool:
-    return False
-
-
-async def _body(request: web.Request, kind: type[_T]) -> _T:
-    data = await read_body(request, most_bytes=_MOST_BYTES, what="a request")
-    try:
-        return kind.model_validate_json(data)
-    except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the body"
-        raise web.HTTPBadRequest(text=f"{place}: {first['msg']}\n") from exc
-
-
 def _check_overrides(asked: RollbackBody) -> None:
     never = NEVER_OVERRIDDEN.intersection(asked.overrides)
     if never:
@@ -330,15 +289,3 @@ def _check_overrides(asked: RollbackBody) -> None:
         raise web.HTTPBadRequest(text=f"no override passes {names}\n")
     if asked.overrides and not asked.reason.strip():
         raise web.HTTPBadRequest(text="an override needs a reason, for the journal\n")
-
-
-def _number(request: web.Request, key: str, default: int) -> int:
-    text = request.query.get(key, str(default))
-    if text.isascii() and text.isdigit() and len(text) < 18:
-        return int(text)
-    raise web.HTTPBadRequest(text=f"{key} {shown(text)} is not a number\n")
-
-
-def _who(asked: _Asked) -> str:
-    reason = f": {asked.reason}" if asked.reason else ""
-    return f"{asked.by or 'somebody with the credential'}{reason}"
