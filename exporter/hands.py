@@ -15,8 +15,9 @@ from exporter.gateway.agent.looking import Looker, Thoroughness
 from exporter.gateway.agent.proof import fault_of, leaf_of
 from exporter.gateway.api import GatewayError, ManagementApi
 from exporter.gateway.messages import GatewayCertificates
+from exporter.handshake_log.recent import Recent
 from exporter.handshake_log.sources import HandshakeLogs
-from exporter.observations import Observation
+from exporter.observations import TRUST_REASONS, Observation, RejectedBy
 from exporter.probe.model import Endpoint, endpoint_of
 from exporter.probe.resolve import Resolver
 from exporter.remediation.assemble import (
@@ -97,7 +98,8 @@ class ServiceHands:
         recent = self._logs.recent(gateway, since)
         back = {name for name, one in recent.items() if one.full_since(since) is not None}
         by_ticket = {name for name, one in recent.items() if one.resumed_since(since)}
-        return Returned(back=back, by_ticket=by_ticket - back)
+        refusing = {name for name, one in recent.items() if _refuses(one, since)}
+        return Returned(back=back, by_ticket=by_ticket - back, refusing=refusing)
 
     async def look(self, gateway: str, chain: Sequence[str], leaf: str) -> Looked:
         """Look by every way: each address, version, signature, with and without a name."""
@@ -258,3 +260,13 @@ def as_we_reach_it(told: Sequence[Address], own: Sequence[Address]) -> Sequence[
         return [Address(host=one.host, port=port) for one in own]
     is_here = any(ip_address(one.host).is_loopback for one in own)
     return [one for one in told if is_here or not ip_address(one.host).is_loopback]
+
+
+def _refuses(heard: Recent, since: datetime) -> bool:
+    failing = heard.failing_since(since)
+    return (
+        failing is not None
+        and failing.is_evidence
+        and failing.rejected_by is RejectedBy.DEVICE
+        and failing.reason in TRUST_REASONS
+    )

@@ -9,6 +9,7 @@ import click
 
 from exporter.cli.asking import Service, ServiceError, asks_the_service
 from exporter.cli.terminal import safe
+from exporter.wording import listed
 
 _BASE = "/api/v1/remediation"
 _BAD_NEWS = 1
@@ -252,8 +253,12 @@ def explain(*, number: int, as_json: bool, service: Service) -> int:
         print(json.dumps(told))
         return 0
     _show_decision(told)
-    alike = "decides the same" if told["is_replayed_alike"] else "DECIDES OTHERWISE"
-    print(f"replayed: the function of today {alike} on this evidence")
+    if told["is_replayed_alike"]:
+        print("replayed: the function of today decides the same on this evidence")
+    else:
+        print("replayed: the function of today DECIDES OTHERWISE on this evidence:")
+        print(safe(f"  {told['replayed']['sentence']}"))
+    _show_afterwards(told["afterwards"])
     return 0
 
 
@@ -285,6 +290,7 @@ def _entries(service: Service, gateway: str | None, after: int) -> Sequence[Mapp
 def _line(entry: Mapping[str, Any]) -> str:
     facts = entry["facts"]
     said = facts.get("sentence") or facts.get("detail") or json.dumps(facts, ensure_ascii=False)
+    said = f"{facts['ending']}: {said}" if facts.get("ending") else said
     where = f" {entry['gateway']}" if entry["gateway"] else ""
     return safe(f"{entry['number']:>6}  {entry['at']}  {entry['kind']}{where}: {said}")
 
@@ -296,12 +302,28 @@ def _verified(told: Mapping[str, Any]) -> str:
 
 def _show_decision(told: Mapping[str, Any]) -> None:
     print(safe(told["sentence"]))
-    for kind, names in told["forecast"].items():
-        if names:
-            print(safe(f"  {kind:>7}: {len(names)}: {', '.join(names[:18])}"))
+    _show_names(told["forecast"])
     for refusal, said in told["passed"].items():
         print(safe(f"  passed {refusal}: {said}"))
     print(f"  decision {told['id']}, plan {told['plan_hash']}")
+
+
+def _show_names(lists: Mapping[str, Sequence[str]]) -> None:
+    for kind, names in lists.items():
+        if names:
+            print(safe(f"  {kind:>7}: {len(names)}: {listed(names, 18)}"))
+
+
+def _show_afterwards(entry: Mapping[str, Any] | None) -> None:
+    """Show what was measured after the act, in the forecast's words, if anything was begun."""
+    if entry is None:
+        return
+    facts = entry["facts"]
+    print(safe(f"afterwards, {entry['at']}: {facts['ending']}: {facts['detail']}"))
+    if "measured" in facts:
+        _show_names(facts["measured"])
+        if facts["surprises"]:
+            print(safe(f"  otherwise than forecast: {listed(facts['surprises'], 18)}"))
 
 
 def _show_gateway(one: Mapping[str, Any]) -> None:

@@ -28,10 +28,13 @@ class Returned:
 
     Attributes:
         by_ticket: Devices that came back by a ticket only: it proves nothing.
+        refusing: Devices whose latest full handshake since then failed, because they refuse the
+            gateway's certificate.
     """
 
     back: Collection[str]
     by_ticket: Collection[str]
+    refusing: Collection[str] = ()
 
 
 class Hands(Protocol):

@@ -312,3 +312,11 @@ class Decision:
     identity: Identity | None
     plan_hash: str
     sentence: str
+
+    @property
+    def gist(self) -> object:
+        """What is decided and why, without the words."""
+        return (
+            self.outcome, frozenset(self.refusals), frozenset(self.passed), self.identity,
+            self.plan_hash, self.forecast, self.witnesses,
+        )  # fmt: skip

@@ -1,11 +1,14 @@
 """What remediation must not forget: intents, holds, approvals, the switch; all in the journal."""
 
+import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from exporter.errors import StoreError
 from exporter.journal import Entry, Kind, append, entries
 from exporter.operations import last_operation, next_operation
 from exporter.remediation import codec
@@ -14,6 +17,8 @@ from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, S
 from exporter.remediation.model import Approval, Asker, RolledAway
 from exporter.remediation.readiness import Rehearsed
 from exporter.store import Store
+
+log = logging.getLogger(__name__)
 
 _HOUR = timedelta(hours=1)
 _LONGEST_FLIP_FLOP = timedelta(days=90)
@@ -164,6 +169,38 @@ class Records:
         """Return entries of the journal, the oldest first."""
         async with self._store.reading() as connection:
             return await entries(connection, gateway=gateway, after=after, limit=limit)
+
+    async def case(self, number: int) -> codec.Case | None:
+        """Return the decision of that entry; None: there is none, or it cannot be read."""
+        async with self._store.reading() as connection:
+            found = await entries(connection, kinds=[Kind.DECISION], after=number - 1, limit=1)
+        if not found or found[0].number != number:
+            return None
+        try:
+            return codec.from_json(json.dumps(found[0].facts()["case"]))
+        except StoreError as exc:
+            log.warning("decision %d: %s", number, exc)
+            return None
+
+    async def outcome_of(self, decision: int) -> Entry | None:
+        """Return the end of the action that a decision began; None: none, or not yet."""
+        async with self._store.reading() as connection:
+            row = (
+                (
+                    await connection.execute(
+                        text("SELECT * FROM remediation_intent WHERE decision_number = :number"),
+                        {"number": decision},
+                    )
+                )
+                .mappings()
+                .first()
+            )
+            if row is None:
+                return None
+            intent = rows_of.intent(row)
+            gateway = intent.identity.gateway
+            ends = await entries(connection, gateway=gateway, kinds=[Kind.OUTCOME], after=decision)
+        return next((one for one in ends if one.facts()["key"] == intent.key), None)
 
     # What persons do
 

@@ -84,7 +84,7 @@ class Responder:
         self._carry_out = CarryOut(
             records, hands, clock, options=options, why_stopped=self.switch.why_stopped
         )
-        self._waiting = Waiting(self._carry_out, hands, clock, options=options)
+        self._waiting = Waiting(self._carry_out, records, hands, clock, options=options)
         self._watched: dict[str, _Watch] = {}
         self._deciding: set[str] = set()
         self._tasks = asyncio.TaskGroup()

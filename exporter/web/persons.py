@@ -1,7 +1,7 @@
 """What persons tell the service by its API: who, why, and answers that they can act on."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -82,8 +82,11 @@ async def nobody_else(_request: web.Request) -> bool:
 
 
 def entry_json(entry: Entry) -> Json:
-    """Return an entry of the journal; a decision's evidence is left to its explanation."""
-    facts = {key: value for key, value in entry.facts().items() if key != "case"}
+    """Return an entry of the journal; of a decision's evidence only the forecast."""
+    facts = dict(entry.facts())
+    case: Any = facts.pop("case", None)
+    if case is not None:
+        facts["forecast"] = case["decision"]["forecast"]
     return {
         "number": entry.number,
         "at": rfc3339(entry.at),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from exporter.journal import ChainCheck, Kind
 from exporter.remediation.codec import from_json
 from exporter.remediation.decide import Question
 from exporter.remediation.intents import Hold, Intent, TakenError
+from exporter.remediation.measure import names_json
 from exporter.remediation.model import NEVER_OVERRIDDEN, AlertState, Approval, Asker, Refusal
 from exporter.remediation.readiness import Readiness
 from exporter.remediation.records import Records
@@ -161,10 +163,16 @@ class RemediationApi:
             raise web.HTTPNotFound(text=f"entry {shown(text)} of the journal is no decision\n")
         stored = found[0].facts()["case"]
         case = from_json(json.dumps(stored))
+        again = case.replayed()
+        outcome = await self._records.outcome_of(number)
         return web.json_response(
             {
                 **decision_json(Decided(case=case, number=number)),
-                "is_replayed_alike": case.replayed() == case.decision,
+                "is_replayed_alike": again.gist == case.decision.gist,
+                "replayed": decision_json(
+                    Decided(case=replace(case, decision=again), number=number)
+                ),
+                "afterwards": entry_json(outcome) if outcome else None,
                 "evidence": stored,
             }
         )
@@ -250,7 +258,6 @@ def readiness_json(told: Readiness | None) -> Json:
 def decision_json(decided: Decided) -> Json:
     """Return a decision with its forecast."""
     decision = decided.decision
-    forecast = decision.forecast
     return {
         "id": decided.number,
         "gateway": decision.gateway,
@@ -261,12 +268,7 @@ def decision_json(decided: Decided) -> Json:
         "sentence": decision.sentence,
         "plan_hash": decision.plan_hash,
         "witnesses": list(decision.witnesses),
-        "forecast": {
-            "gain": list(forecast.gain),
-            "loss": list(forecast.loss),
-            "stay": list(forecast.stay),
-            "unknown": list(forecast.unknown),
-        },
+        "forecast": names_json(decision.forecast),
     }
 
 

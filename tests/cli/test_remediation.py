@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.gateway.messages import OperationStatus
 from exporter.remediation.options import Options as RemediationOptions
 from exporter.response import Response
 from exporter.store import Store
@@ -152,6 +153,21 @@ async def test_the_journal_tells_the_incident_and_a_decision_is_explained(stand:
     assert "hold gw-1: " in told.out.splitlines()[1]
     assert verified.out == "2 entries, none changed, none missing\n"
     assert "replayed: the function of today decides the same" in explained.out
+
+
+async def test_a_decision_is_explained_with_what_was_measured_afterwards(stand: Stand) -> None:
+    stand.hands.scripted.script = [(OperationStatus.SUCCESS, True)]
+    stand.hands.back = lambda _: [f"dev-{n:02}" for n in range(1, 18)]
+    await stand.run("rollback", "--gateway", "gw-1", "--yes", "--by", "anna")
+    async with asyncio.timeout(20):
+        while "recovered" not in (await stand.run("journal")).out:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)  # noqa: TID251 - the store answers in real time
+
+    explained = await stand.run("explain", "1")
+
+    assert "recovered: 17 of 18 devices are back" in explained.out
+    assert "     gain: 17: dev-01, dev-02" in explained.out
+    assert "  unknown: 1: dev-18\n" in explained.out
 
 
 async def test_a_changed_entry_is_bad_news(stand: Stand) -> None:

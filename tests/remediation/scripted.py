@@ -127,6 +127,7 @@ class ScriptedHands:
     shown: Callable[[], Looked] | None = None
     back: Callable[[datetime], Collection[str]] = lambda _: ()
     by_ticket: Collection[str] = ()
+    refusing: Collection[str] = ()
     reconnect: float | None = None
     has_api: bool = True
     evidence: Evidence = INCIDENT
@@ -152,7 +153,9 @@ class ScriptedHands:
         return Looked(fingerprint=leaf, fault=self.met_fault)
 
     def returned(self, gateway: str, since: datetime) -> Returned:
-        return Returned(back=self.back(self.clock.now()), by_ticket=self.by_ticket)
+        return Returned(
+            back=self.back(self.clock.now()), by_ticket=self.by_ticket, refusing=self.refusing
+        )
 
     def reconnect_s(self, device: str) -> float | None:
         return self.reconnect

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ class Stand:
             why_stopped=self._why_stopped,
         )
         self.waiting = Waiting(
-            self.carry_out, self.hands, self.clock, options=lambda: self.options
+            self.carry_out, self.records, self.hands, self.clock, options=lambda: self.options
         )
 
     async def _why_stopped(self, intent: Intent) -> str:
@@ -285,6 +286,35 @@ async def test_it_is_recovered_when_the_devices_are_back(stand: Stand) -> None:
     assert intent.ending is Ending.RECOVERED
     assert (await stand.last_facts())["detail"] == "18 of 18 devices are back"
     assert await stand.records.unfinished() == []
+
+
+async def test_what_became_of_each_device_is_measured_beside_the_forecast(stand: Stand) -> None:
+    intent = await served(stand, INCIDENT)  # 14 out, 4 connected
+    stand.hands.back = lambda _: DEVICES[:17]
+    stand.hands.refusing = {"dev-14", "dev-15"}
+
+    await stand.waiting.until_back(intent)
+
+    facts = await stand.last_facts()
+    forecast: Any = facts["forecast"]
+    told: Any = facts["measured"]
+    assert forecast["gain"] == list(DEVICES[:14])
+    assert forecast["stay"] == list(DEVICES[14:])
+    assert told["gain"] == list(DEVICES[:13])
+    assert (told["loss"], told["unknown"]) == (["dev-15"], ["dev-18"])
+    assert facts["surprises"] == ["dev-15", "dev-14"]
+
+
+async def test_a_decision_that_cannot_be_read_any_more_does_not_hold_up_the_end(
+    stand: Stand,
+) -> None:
+    intent = await served(stand)
+    stand.hands.back = lambda _: DEVICES
+
+    ended = await stand.waiting.until_back(replace(intent, decision_number=999))
+
+    assert ended.ending is Ending.RECOVERED
+    assert "measured" not in await stand.last_facts()
 
 
 async def test_nine_of_ten_are_enough(stand: Stand) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ class Stand:
     """The responding part with its API; the ``web`` section's credential is asked elsewhere."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.clock = HastyClock(NOW)
         self.api = ScriptedApi(script=[(OperationStatus.SUCCESS, True)])
         self.hands = ScriptedHands(self.api, self.clock, evidence=ALL_OUT)
@@ -203,7 +205,40 @@ async def test_a_decision_is_explained_by_its_evidence(stand: Stand) -> None:
     assert isinstance(said, dict)
     assert said["is_replayed_alike"] is True
     assert said["evidence"]["evidence"]["gateway"] == "gw-1"
+    assert said["afterwards"] is None
     conforms("/decisions/{number}", "get", said)
+
+
+async def test_what_was_forecast_is_explained_beside_what_was_measured(stand: Stand) -> None:
+    _, made = await stand.post("/rollback", gateway="gw-1", act=True)
+    assert isinstance(made, dict)
+    async with asyncio.timeout(20):
+        while not await _has_ended(stand):  # noqa: ASYNC110 - the store has no event
+            await asyncio.sleep(0.005)  # noqa: TID251 - the store answers in real time
+
+    _, said = await stand.get(f"/decisions/{made['id']}")
+
+    assert isinstance(said, dict)
+    facts = said["afterwards"]["facts"]
+    assert facts["ending"] == "recovered"
+    assert facts["measured"]["gain"] == facts["forecast"]["gain"] == list(DEVICES)
+    assert facts["surprises"] == []
+    conforms("/decisions/{number}", "get", said)
+
+
+async def test_a_decision_that_would_be_another_today_is_told_as_both(stand: Stand) -> None:
+    _, made = await stand.post("/rollback", gateway="gw-1")
+    assert isinstance(made, dict)
+    with sqlite3.connect(stand.folder / "state.db") as other:
+        # As a version would have written it that asked for more witnesses
+        as_it_is, as_it_was = '"min_witnesses": 2', '"min_witnesses": 99'
+        other.execute("UPDATE journal SET body = replace(body, ?, ?)", (as_it_is, as_it_was))
+
+    _, said = await stand.get(f"/decisions/{made['id']}")
+
+    assert isinstance(said, dict)
+    assert said["is_replayed_alike"] is False
+    assert (said["outcome"], said["replayed"]["outcome"]) == ("would_rollback", "refused")
 
 
 @pytest.mark.parametrize("number", ["0", "2", "99", "x", "-1", "9" * 40])
