@@ -133,7 +133,9 @@ def _standing(values: Remediations) -> tuple[Alert, ...]:
             name="FleetTLSRollbackNotReady",
             severity=Severity.WARNING,
             scope=Scope.GATEWAY,
-            expr=f"min by (job, gateway) ({_R}rollback_ready) == 0",
+            expr=f"min by (job, gateway) ({_R}rollback_ready) == 0\n"
+            f"unless on (job, gateway) {_R}served_version == 1",
+            why="With the first version nothing was changed that could be undone",
             for_s=values.not_ready_for,
             summary="there is no way back for {{ $labels.gateway }}",
             description="The certificate that {{ $labels.gateway }} served before could not be"

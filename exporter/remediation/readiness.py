@@ -41,6 +41,7 @@ class Readiness:
 
     Attributes:
         reason: Everything that speaks against it; empty exactly when it is ready.
+        served_version: That it serves now; None: it is none of the API's, or it is not known.
         version: That it would go back to; None: there is none, or it is not known.
         accepting_count: Devices that accept it, of ``device_count``.
         rehearsed_at: When that version was last served on the second port, with success or not.
@@ -49,11 +50,17 @@ class Readiness:
     gateway: str
     is_ready: bool
     reason: str
+    served_version: int | None
     version: int | None
     accepting_count: int
     device_count: int
     checked_at: datetime
     rehearsed_at: datetime | None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the first version is served, so that there is nothing to undo."""
+        return self.served_version == 1 and self.version is None
 
 
 def readiness_of(
@@ -69,6 +76,7 @@ def readiness_of(
         gateway=evidence.gateway,
         is_ready=not faults and previous is not None,
         reason="; ".join(faults),
+        served_version=evidence.versions.current if evidence.versions is not None else None,
         version=previous.number if previous is not None else None,
         accepting_count=len(_names(evidence)[Answer.YES]),
         device_count=len(evidence.devices),

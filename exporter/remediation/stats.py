@@ -93,6 +93,11 @@ class RemediationStats:
             "rollback_ready": (
                 f"{_at(name)} {int(it.is_ready)}" for name, it in sorted(self.ready.items())
             ),
+            "served_version": (
+                f"{_at(name)} {it.served_version}"
+                for name, it in sorted(self.ready.items())
+                if it.served_version is not None
+            ),
             "decisions_total": _counted("outcome", self._decisions),
             "refusals_total": _counted("reason", self._refusals),
             "actions_total": _counted("outcome", self._actions),

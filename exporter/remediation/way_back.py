@@ -134,6 +134,8 @@ class WayBack:
         if before is None or (before.is_ready, before.version) != (told.is_ready, told.version):
             if told.is_ready:
                 log.info("%s could go back to version %s", told.gateway, told.version)
+            elif told.is_first:
+                log.info("%s serves its first version: there is nothing to undo", told.gateway)
             else:
                 log.warning("%s could not be rolled back: %s", told.gateway, told.reason)
         self._stats.ready[told.gateway] = told

@@ -27,6 +27,15 @@ REMEDIATION = (
         examples=(("no way back", "fleet_tls_remediation_rollback_ready == 0"),),
     ),
     _metric(
+        name=f"{_R}served_version",
+        kind=Kind.GAUGE,
+        labels=("gateway",),
+        help="Number of the version that a gateway serves, as its management API counts.",
+        notes="1: nothing was changed yet, so nothing can be undone. Absent where the API does not"
+        " tell, or what is served is none of its versions.",
+        examples=(("gateways with their first one", "fleet_tls_remediation_served_version == 1"),),
+    ),
+    _metric(
         name=f"{_R}decisions_total",
         kind=Kind.COUNTER,
         labels=("outcome",),
