@@ -81,7 +81,8 @@ def _to_try(found: Whereabouts, broken: Break | None, command: str) -> Iterator[
         return
     yield "What would going back do? With --yes in place of --dry-run it is done:"
     yield (
-        f"  {command} rollback --gateway {GATEWAY} --dry-run --config {found.directory}/config.yml"
+        f"  {command} rollback --gateway {GATEWAY} --dry-run --url {found.exporter} "
+        f"--token-file {found.token_file}"
     )
 
 
