@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from exporter.certificates import read_pem
 from exporter.clock import Clock
@@ -10,15 +11,14 @@ from exporter.journal import Entry
 from exporter.modes import Mode
 from exporter.opening import opened
 from exporter.remediation.switch import Switch
-from exporter.rotation.gate import gate_of
 from exporter.rotation.options import Options
 from exporter.rotation.planning import PlanError, Wish
 from exporter.rotation.records import Records, Rotation
 from exporter.rotation.rotate import Rotator
-from exporter.rotation.seen import Seen
+from exporter.rotation.seen import Seen, seen_of
 from exporter.rotation.stats import RotationStats
-from exporter.rotation.steps import next_action
 from exporter.rotation.view import view_of
+from exporter.rotation.what_if import WhatIf
 from exporter.rotation_hands import RotationHands
 from exporter.store import Store
 from exporter.text_files import read_bounded
@@ -83,8 +83,7 @@ class Rotating:
         rotation = await self._hands.plan(wish)
         facts, now = await self._hands.facts(rotation), self._clock.now()
         view = view_of(rotation.plan, facts, rotation.marks, now=now, options=self._options())
-        seen = Seen(rotation=rotation, view=view, gate=gate_of(view), would=next_action(view))
-        return rotation, seen
+        return rotation, seen_of(rotation, view)
 
     def _completed(self, wish: Wish, *, is_renewal: bool) -> Wish:
         """Return the wish with the new CA of the configuration, where it names none."""
@@ -95,6 +94,14 @@ class Rotating:
             return wish
         found = read_pem(read_bounded(path, _MOST_PEM_BYTES), what=str(path))
         return replace(wish, new_ca=found[0])
+
+    async def what_if(self, at: datetime | None, remove: str | None) -> WhatIf:
+        """Return who goes dark at a moment, or without a CA; None: now, and none.
+
+        Raises:
+            PlanError: no CA is known by that name.
+        """
+        return await self._hands.fates(at, remove)
 
     async def history(self, rotation: str | None, *, after: int, limit: int) -> list[Entry]:
         """Return what the journal tells of rotations, the oldest first."""

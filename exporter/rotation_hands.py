@@ -7,7 +7,7 @@ gateway whose API was handed out nothing is kept, for it may be another one now.
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from exporter.certificates import Certificate
 from exporter.clock import Clock
@@ -27,6 +27,7 @@ from exporter.rotation.options import Options
 from exporter.rotation.planning import Wish, planned_rotation
 from exporter.rotation.records import Rotation
 from exporter.rotation.signing import SigningError, signed
+from exporter.rotation.what_if import Question, WhatIf, authority_named, fates
 from exporter.targets.addresses import parse_address
 from exporter.targets.model import Role, Target
 from exporter.trust_store.sync import TrustSync
@@ -120,6 +121,21 @@ class RotationHands:
                 options=self._around.options(),
                 at=at,
             )
+
+    async def fates(self, at: datetime | None, remove: str | None) -> WhatIf:
+        """Return who goes dark at a moment, or without a CA; None: now, and none.
+
+        Raises:
+            PlanError: no CA is known by that name.
+        """
+        now, snapshot = self._clock.now(), self._fleet.snapshot()
+        removed = authority_named(remove, snapshot) if remove else None
+        question = Question(
+            at=at or now, removed=removed, clients=set(self._logs.shown.certificates)
+        )
+        async with self._judging:
+            found = await asyncio.to_thread(fates, question, snapshot, self._judge, now=now)
+        return WhatIf(question=question, fates=found)
 
     async def sign(self, gateway: str, request: str) -> str:
         """Return the chain in PEM that the signer gave for a request; not checked yet.

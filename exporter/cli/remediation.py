@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from exporter.cli.asking import Service, ServiceError, asks_the_service
+from exporter.cli.asking import Service, asks_the_service, tell, told_by
 from exporter.cli.terminal import safe
 from exporter.wording import listed
 
@@ -263,23 +263,11 @@ def explain(*, number: int, as_json: bool, service: Service) -> int:
 
 
 def _get(service: Service, path: str, key: str) -> Mapping[str, Any]:
-    return _read(service, service.ask(_BASE + path), key)
+    return told_by(service, _BASE + path, key)
 
 
 def _post(service: Service, path: str, body: Mapping[str, object], key: str) -> Mapping[str, Any]:
-    said = service.ask(_BASE + path, method="POST", body=json.dumps(body).encode())
-    return _read(service, said, key)
-
-
-def _read(service: Service, said: bytes, key: str) -> Mapping[str, Any]:
-    """Return an answer, which holds ``key`` if it is our service that answered."""
-    try:
-        told = dict(json.loads(said))
-    except (ValueError, TypeError):
-        told = {}
-    if key not in told:
-        raise ServiceError(f"what {service.url} answers is not ours; is it another program?")
-    return told
+    return tell(service, _BASE + path, body, key)
 
 
 def _entries(service: Service, gateway: str | None, after: int) -> Sequence[Mapping[str, Any]]:

@@ -18,14 +18,13 @@ from exporter.errors import ExporterError, StoreError
 from exporter.modes import Mode
 from exporter.rotation.blockers import Gate
 from exporter.rotation.carry_out import CarryOut
-from exporter.rotation.gate import gate_of
 from exporter.rotation.hands import Hands
 from exporter.rotation.model import ENDED, Consent, GatewayMark, Marks, PlannedGateway, Step
 from exporter.rotation.options import Options
 from exporter.rotation.phases import TRANSITIONS, before_of, consent_needed
 from exporter.rotation.reconcile import adopted, reconciled
 from exporter.rotation.records import Records, Rotation, with_marks
-from exporter.rotation.seen import Seen
+from exporter.rotation.seen import Seen, seen_of
 from exporter.rotation.steps import next_action
 from exporter.rotation.view import View, view_of
 
@@ -153,7 +152,7 @@ class Rotator:
             return False
         rotation, view = await self._look(rotation)
         action = next_action(view)
-        self.seen[name] = Seen(rotation=rotation, view=view, gate=gate_of(view), would=action)
+        self.seen[name] = seen_of(rotation, view)
         if action is None or not await self._may_act():
             return False
         if (view.phase, action.step) not in TRANSITIONS:
@@ -264,6 +263,9 @@ class Rotator:
             raise RotationError("rotation.mode is disabled; write dry_run or act")
         await self._records.start(rotation, by=by)
         self._open = {**(self._open or {}), rotation.plan.id: rotation}
+        # Whoever asks next finds it
+        rotation, view = await self._look(rotation)
+        self.seen[rotation.plan.id] = seen_of(rotation, view)
 
     @_in_turn
     async def approve(self, name: str, approved: str, *, by: str) -> Consent:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from exporter.rotation.blockers import Gate
+from exporter.rotation.gate import gate_of
 from exporter.rotation.model import Phase
 from exporter.rotation.records import Rotation
-from exporter.rotation.steps import Action
+from exporter.rotation.steps import Action, next_action
 from exporter.rotation.view import View
 
 
@@ -26,3 +27,8 @@ class Seen:
     def phase(self) -> Phase:
         """Where it is, or how it ended."""
         return self.rotation.marks.ended or self.view.phase
+
+
+def seen_of(rotation: Rotation, view: View) -> Seen:
+    """Return a rotation as it is seen now."""
+    return Seen(rotation=rotation, view=view, gate=gate_of(view), would=next_action(view))

@@ -1,10 +1,11 @@
 """``/api/v1/rotation``: where rotations are and what is in their way; what persons may tell."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Protocol
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from exporter.certificates import Certificate, read_pem
 from exporter.errors import CertificateError
@@ -15,6 +16,7 @@ from exporter.rotation.planning import PlanError, Wish
 from exporter.rotation.records import Rotation, TakenError
 from exporter.rotation.rotate import BusyError, RotationError, Rotator
 from exporter.rotation.seen import Seen
+from exporter.rotation.what_if import WhatIf
 from exporter.web.persons import (
     Handle,
     Told,
@@ -25,8 +27,9 @@ from exporter.web.persons import (
     number_in,
     who,
 )
-from exporter.web.rotation_json import plan_json, status_json
+from exporter.web.rotation_json import plan_json, status_json, what_if_json
 from exporter.web.server import Opened
+from exporter.wording import shown
 
 BASE = "/api/v1/rotation"
 _MOST_PEM = 256 << 10
@@ -35,6 +38,7 @@ _MOST_ENTRIES = 1_000
 _CONFLICTS = (BusyError, TakenError)
 _REFUSALS = (RotationError, PlanError, CertificateError)
 
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 _Pem = Annotated[str, Field(max_length=_MOST_PEM)]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -96,6 +100,14 @@ class Rotations(Protocol):
         """
         ...
 
+    async def what_if(self, at: datetime | None, remove: str | None) -> WhatIf:
+        """Return who goes dark at a moment, or without a CA; None: now, and none.
+
+        Raises:
+            PlanError: no CA is known by that name.
+        """
+        ...
+
     async def history(self, rotation: str | None, *, after: int, limit: int) -> list[Entry]:
         """Return what the journal tells of rotations, the oldest first."""
         ...
@@ -110,7 +122,7 @@ class RotationApi:
 
     def endpoints(self) -> Iterable[Opened]:
         """Return them all."""
-        reading = {"": self.status, "/history": self.history}
+        reading = {"": self.status, "/history": self.history, "/what-if": self.what_if}
         changing = {
             "/plan": self.plan,
             "/start": self.start,
@@ -147,6 +159,13 @@ class RotationApi:
             limit=max(1, min(limit, _MOST_ENTRIES)),
         )
         return web.json_response({"items": [entry_json(entry) for entry in found]})
+
+    async def what_if(self, request: web.Request) -> web.Response:
+        """Answer with who goes dark: ``?at=&remove=``; touches nothing."""
+        asked = await self._rotations.what_if(
+            _moment_in(request, "at"), request.query.get("remove")
+        )
+        return web.json_response(what_if_json(asked))
 
     # What is told
 
@@ -206,6 +225,18 @@ class RotationApi:
         asked = await body_of(request, OneBody)
         await self._rotator.undo(asked.rotation, by=who(asked))
         return _done(asked, "undo")
+
+
+def _moment_in(request: web.Request, key: str) -> datetime | None:
+    text = request.query.get(key)
+    if text is None:
+        return None
+    try:
+        return _MOMENT.validate_strings(text)
+    except ValidationError as exc:
+        raise web.HTTPBadRequest(
+            text=f"{key} {shown(text)} is no moment; write it like 2026-11-24T12:00:00Z\n"
+        ) from exc
 
 
 def _told(handler: Handle) -> Handle:

@@ -6,17 +6,19 @@ The shape is what scripts rely on: a change here is a breaking change.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from exporter.certificates import read_pem
+from exporter.certificates import Certificate
 from exporter.modes import Mode
 from exporter.report import Json, rfc3339
 from exporter.rotation.blockers import Blocker, BlockReason
 from exporter.rotation.forecast import forecast_of
+from exporter.rotation.gateway_facts import authorities
 from exporter.rotation.model import DeviceFacts, Marks, Plan
 from exporter.rotation.phases import consent_needed, trusts_new
 from exporter.rotation.seen import Seen
 from exporter.rotation.steps import Action
 from exporter.rotation.story import steps_of
 from exporter.rotation.view import View
+from exporter.rotation.what_if import Fate, Fated, WhatIf
 
 
 def _moment(at: datetime | None) -> str | None:
@@ -62,21 +64,45 @@ def status_json(seen: Seen, *, mode: Mode) -> Json:
 def plan_json(seen: Seen, *, mode: Mode) -> Json:
     """Return a plan, as it would be seen were it started."""
     plan = seen.rotation.plan
+    old, new = authorities(seen.rotation)
     return {
         **status_json(seen, mode=mode),
-        "old_ca": _authority_json(seen.rotation.old_pem),
-        "new_ca": _authority_json(seen.rotation.new_pem),
+        "old_ca": _authority_json(old),
+        "new_ca": _authority_json(new),
         "overlap_s": plan.overlap_s,
         "steps": list(steps_of(seen.view)),
     }
 
 
-def _authority_json(pem: str) -> Json:
-    found = read_pem(pem.encode(), what="a CA of the rotation")[0]
+def _authority_json(found: Certificate) -> Json:
     return {
         "subject": found.subject,
         "fingerprint_sha256": found.fingerprint_sha256,
         "not_after": rfc3339(found.not_after),
+    }
+
+
+def what_if_json(asked: WhatIf) -> Json:
+    """Return who goes dark, by name; those who stay are counted only."""
+    removed, found = asked.question.removed, asked.fates
+    return {
+        "at": rfc3339(asked.question.at),
+        "removed": None if removed is None else _authority_json(removed),
+        "devices": len(found),
+        "stay": sum(one.fate is Fate.STAYS for one in found),
+        **{
+            fate.value: [_fated_json(one) for one in found if one.fate is fate]
+            for fate in (Fate.DARK, Fate.UNKNOWN, Fate.ALREADY)
+        },
+    }
+
+
+def _fated_json(one: Fated) -> Json:
+    return {
+        "device": one.device,
+        "gateway": one.gateway,
+        "device_class": one.device_class or None,
+        "why": one.why,
     }
 
 
