@@ -14,6 +14,7 @@ from exporter.remediation.model import AlertState
 from exporter.remediation.options import Options
 from exporter.remediation.records import Records
 from exporter.remediation.respond import Responder
+from exporter.remediation.trials import Trials
 from exporter.remediation.way_back import WayBack
 from exporter.store import Store
 from exporter.web.alerts import Alerts, Askers
@@ -64,6 +65,14 @@ class Response:
             is_asked_for=self.responder.is_asked_about,
         )
 
+        self.trials = Trials(
+            hands,
+            self.records,
+            clock,
+            self.responder.stats,
+            evidence=lambda name: self.responder.evidence(name, AlertState.NONE),
+        )
+
     def routes(self) -> Iterable[Route]:
         """Return the endpoints; each checks its own credential."""
         return self._alerts.routes()
@@ -105,6 +114,7 @@ class Response:
                 tasks.create_task(self._inbox.run())
                 tasks.create_task(self.responder.run())
                 tasks.create_task(self.way_back.run())
+                tasks.create_task(self.trials.run())
                 tasks.create_task(every(_PRUNE_S, self._prune, self._clock))
 
     async def busy(self) -> frozenset[str]:
@@ -124,8 +134,9 @@ class Response:
 
     async def _prune(self) -> None:
         """Let the past go, but nothing that is unfinished needs."""
-        unfinished = await self.records.unfinished()
-        keep_from = min((one.decision_number for one in unfinished), default=None)
+        needed = [one.decision_number for one in await self.records.unfinished()]
+        needed += [one.decision_number for one in await self.records.pending_trials()]
+        keep_from = min(needed, default=None)
         now = self._clock.now()
         async with self._store.writing() as connection:
             await prune(connection, before=now - _KEPT, keep_from=keep_from, at=now)

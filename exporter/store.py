@@ -95,6 +95,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " version BIGINT NOT NULL, fingerprint TEXT NOT NULL, at TEXT NOT NULL,"
         " fault TEXT NOT NULL)",
     ),
+    (
+        "CREATE TABLE remediation_trial (identity TEXT NOT NULL PRIMARY KEY,"
+        " gateway TEXT NOT NULL, decision_number BIGINT NOT NULL, decided_at TEXT NOT NULL,"
+        " verdict TEXT, detail TEXT NOT NULL, judged_at TEXT)",
+    ),
 )
 
 

@@ -72,7 +72,7 @@ PURE = (
     "exporter.cli.paste", "exporter.remediation.decide",
     "exporter.remediation.forecast", "exporter.remediation.model", "exporter.remediation.codec",
     "exporter.remediation.measure", "exporter.remediation.readiness",
-    "exporter.remediation.refusals",
+    "exporter.remediation.refusals", "exporter.remediation.hindsight",
     "exporter.recovery", "exporter.remediation.assemble", "exporter.remediation.sentences",
     "exporter.webhook.payload", "exporter.webhook.times", "exporter.alerts",
     "exporter.rotation.authority", "exporter.rotation.blockers", "exporter.rotation.devices",

@@ -92,6 +92,14 @@ def status(*, as_json: bool, service: Service) -> int:
         return 0
     switch = {True: "on", False: "off", None: "not known"}[told["kill_switch"]]
     print(f"mode {told['mode']}, kill switch {switch}, budget {told['budget_remaining']}")
+    print(f"dry run: {safe(told['dry_run']['sentence'])}")
+    for one in told["dry_run"]["latest"]:
+        print(
+            safe(
+                f"  decision {one['decision']}, {one['gateway']}: {one['verdict']}:"
+                f" {one['detail']}"
+            )
+        )
     for one in told["gateways"]:
         _show_gateway(one)
     return 0
@@ -278,7 +286,8 @@ def _entries(service: Service, gateway: str | None, after: int) -> Sequence[Mapp
 def _line(entry: Mapping[str, Any]) -> str:
     facts = entry["facts"]
     said = facts.get("sentence") or facts.get("detail") or json.dumps(facts, ensure_ascii=False)
-    said = f"{facts['ending']}: {said}" if facts.get("ending") else said
+    how = facts.get("ending") or facts.get("verdict")
+    said = f"{how}: {said}" if how else said
     where = f" {entry['gateway']}" if entry["gateway"] else ""
     return safe(f"{entry['number']:>6}  {entry['at']}  {entry['kind']}{where}: {said}")
 
@@ -307,7 +316,8 @@ def _show_afterwards(entry: Mapping[str, Any] | None) -> None:
     if entry is None:
         return
     facts = entry["facts"]
-    print(safe(f"afterwards, {entry['at']}: {facts['ending']}: {facts['detail']}"))
+    how = facts.get("ending") or facts["verdict"]
+    print(safe(f"afterwards, {entry['at']}: {how}: {facts['detail']}"))
     if "measured" in facts:
         _show_names(facts["measured"])
         if facts["surprises"]:

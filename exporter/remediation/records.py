@@ -11,10 +11,11 @@ from sqlalchemy import text
 from exporter.errors import StoreError
 from exporter.journal import Entry, Kind, append, entries
 from exporter.operations import last_operation, next_operation
-from exporter.remediation import codec
+from exporter.remediation import codec, trial_rows
 from exporter.remediation import rows as rows_of
+from exporter.remediation.hindsight import Judgement, Score, Trial
 from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, Stage
-from exporter.remediation.model import Approval, Asker, RolledAway
+from exporter.remediation.model import Approval, Asker, Forecast, Identity, Outcome, RolledAway
 from exporter.remediation.readiness import Rehearsed
 from exporter.store import Store
 
@@ -51,9 +52,16 @@ class Records:
     # Decisions and intents
 
     async def note_decision(self, case: codec.Case) -> Entry:
-        """Keep a decision with its evidence; return its entry."""
+        """Keep a decision with its evidence; return its entry.
+
+        A rollback that automation only says is to be judged afterwards.
+        """
+        is_said = case.decision.outcome is Outcome.WOULD_ROLLBACK
         async with self._store.writing() as connection:
-            return await rows_of.decision(connection, case)
+            entry = await rows_of.decision(connection, case)
+            if is_said and case.question.asker is Asker.AUTOMATION:
+                await trial_rows.put(connection, case, entry.number)
+            return entry
 
     async def intend(self, case: codec.Case, *, hold: timedelta, by: str = "") -> Intent:
         """Make an action durable before anything of it is sent, together with its decision.
@@ -163,6 +171,25 @@ class Records:
         async with self._store.reading() as connection:
             return await rows_of.rehearsal(connection, gateway)
 
+    # Would-be rollbacks
+
+    async def pending_trials(self) -> list[Trial]:
+        """Return the would-be rollbacks that are not judged yet, the oldest first."""
+        async with self._store.reading() as connection:
+            return await trial_rows.pending(connection)
+
+    async def judge(
+        self, trial: Trial, judgement: Judgement, forecast: Forecast | None, *, at: datetime
+    ) -> None:
+        """Keep what became of a would-be rollback."""
+        async with self._store.writing() as connection:
+            await trial_rows.judge(connection, trial, judgement, forecast, at)
+
+    async def score(self) -> Score:
+        """Return how the would-be rollbacks turned out."""
+        async with self._store.reading() as connection:
+            return await trial_rows.score(connection)
+
     async def journal(
         self, *, gateway: str | None = None, after: int = 0, limit: int = 1_000
     ) -> list[Entry]:
@@ -181,6 +208,13 @@ class Records:
         except StoreError as exc:
             log.warning("decision %d: %s", number, exc)
             return None
+
+    async def judgement_of(self, identity: Identity) -> Entry | None:
+        """Return how a would-be rollback was judged; None: there was none, or not yet."""
+        async with self._store.reading() as connection:
+            found = await entries(connection, gateway=identity.gateway, kinds=[Kind.JUDGEMENT])
+        same = (one for one in found if one.facts()["identity"] == identity.key)
+        return next(same, None)
 
     async def outcome_of(self, decision: int) -> Entry | None:
         """Return the end of the action that a decision began; None: none, or not yet."""

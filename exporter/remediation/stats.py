@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from exporter.clock import Clock
 from exporter.labels import label_value
 from exporter.modes import Mode
+from exporter.remediation.hindsight import Score
 from exporter.remediation.intents import Ending, Hold, Intent, Stage
 from exporter.remediation.model import Asker, Decision, Outcome, Refusal
 from exporter.remediation.options import Options
@@ -28,6 +29,8 @@ class RemediationStats:
         self._holds: dict[str, datetime] = {}
         self._acted: dict[str, datetime] = {}
         self._automatic: list[datetime] = []
+        self.score = Score()
+        """How would-be rollbacks turned out."""
         self.ready: dict[str, Readiness] = {}
         """By gateway: whether the previous version could be served at once."""
 
@@ -103,6 +106,7 @@ class RemediationStats:
             "actions_total": _counted("outcome", self._actions),
             "hold_until_timestamp_seconds": _moments(self.holds),
             "last_action_timestamp_seconds": _moments(self._acted),
+            "would_be_actions": _would_be(self.score),
             "budget_remaining": (f" {self.budget_remaining}",),
         }
         return samples.get(family.removeprefix(_P), ())
@@ -112,6 +116,12 @@ def _counted(
     label: str, counts: Mapping[Outcome, int] | Mapping[Refusal, int] | Mapping[Ending, int]
 ) -> Iterable[str]:
     return (f'{{{label}="{value}"}} {count}' for value, count in counts.items())
+
+
+def _would_be(score: Score) -> Iterable[str]:
+    yield f'{{verdict="pending"}} {score.pending_count}'
+    for verdict, count in score.counts.items():
+        yield f'{{verdict="{verdict}"}} {count}'
 
 
 def _moments(moments: Mapping[str, datetime]) -> Iterable[str]:

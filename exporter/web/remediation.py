@@ -12,6 +12,7 @@ from exporter.clock import Clock
 from exporter.journal import ChainCheck, Kind
 from exporter.remediation.codec import from_json
 from exporter.remediation.decide import Question
+from exporter.remediation.hindsight import Score
 from exporter.remediation.intents import Hold, Intent, TakenError
 from exporter.remediation.measure import names_json
 from exporter.remediation.model import NEVER_OVERRIDDEN, AlertState, Approval, Asker, Refusal
@@ -116,6 +117,7 @@ class RemediationApi:
                 "mode": stats.mode.value,
                 "kill_switch": await self._responder.switch.is_killed(),
                 "budget_remaining": stats.budget_remaining,
+                "dry_run": score_json(await self._records.score()),
                 "gateways": [self._gateway_json(name, latest.get(name)) for name in names],
             }
         )
@@ -165,6 +167,8 @@ class RemediationApi:
         case = from_json(json.dumps(stored))
         again = case.replayed()
         outcome = await self._records.outcome_of(number)
+        if outcome is None and case.decision.identity is not None:
+            outcome = await self._records.judgement_of(case.decision.identity)
         return web.json_response(
             {
                 **decision_json(Decided(case=case, number=number)),
@@ -253,6 +257,26 @@ def readiness_json(told: Readiness | None) -> Json:
             "rehearsed_at": rfc3339(rehearsed_at) if rehearsed_at else None,
         },
     }  # fmt: skip
+
+
+def score_json(score: Score) -> Json:
+    """Return how the rollbacks turned out that were only said."""
+    return {
+        "pending": score.pending_count,
+        **{verdict.value: count for verdict, count in score.counts.items()},
+        "sentence": score.sentence,
+        "latest": [
+            {
+                "decision": one.trial.decision_number,
+                "gateway": one.trial.gateway,
+                "decided_at": rfc3339(one.trial.decided_at),
+                "judged_at": rfc3339(one.judged_at),
+                "verdict": one.verdict.value,
+                "detail": one.detail,
+            }
+            for one in score.latest
+        ],
+    }
 
 
 def decision_json(decided: Decided) -> Json:

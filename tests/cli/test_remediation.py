@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from exporter.gateway.messages import OperationStatus
+from exporter.remediation.decide import Question
+from exporter.remediation.model import AlertState
 from exporter.remediation.options import Options as RemediationOptions
 from exporter.response import Response
 from exporter.store import Store
@@ -28,7 +30,8 @@ TOKEN = "of-a-person"  # noqa: S105 - made up
 class Stand:
     """A server, its token file, and the store behind it."""
 
-    def __init__(self, folder: Path, url: str, hands: ScriptedHands) -> None:
+    def __init__(self, folder: Path, url: str, hands: ScriptedHands, response: Response) -> None:
+        self.response = response
         self.url = url
         self.token_file = folder / "token"
         self.database = folder / "state.db"
@@ -43,6 +46,7 @@ async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr("exporter.remediation.respond._TICK_S", float("inf"))
     monkeypatch.setattr("exporter.response._PRUNE_S", float("inf"))
     monkeypatch.setattr("exporter.remediation.way_back._CHECK_S", float("inf"))
+    monkeypatch.setattr("exporter.remediation.trials._LOOK_S", float("inf"))
     (tmp_path / "token").write_text(TOKEN)
     clock = HastyClock(NOW)
     hands = ScriptedHands(ScriptedApi(), clock, evidence=ALL_OUT)
@@ -60,7 +64,7 @@ async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         opened = response.endpoints()
         async with serving(FakeService(), options, opened=opened) as (url, _):
             await response.is_open.wait()
-            yield Stand(tmp_path, url, hands)
+            yield Stand(tmp_path, url, hands, response)
         running.cancel()
 
 
@@ -168,6 +172,21 @@ async def test_a_decision_is_explained_with_what_was_measured_afterwards(stand: 
     assert "recovered: 17 of 18 devices are back" in explained.out
     assert "     gain: 17: dev-01, dev-02" in explained.out
     assert "  unknown: 1: dev-18\n" in explained.out
+
+
+async def test_the_score_of_what_was_only_said_is_shown_and_explained(stand: Stand) -> None:
+    await stand.response.responder.ask("gw-1", AlertState.FIRING, Question())
+    stand.hands.back = lambda _: [f"dev-{n:02}" for n in range(1, 19)]
+    await stand.response.trials.look()
+
+    shown = await stand.run("remediation", "status")
+    explained = await stand.run("explain", "1")
+    told = await stand.run("journal")
+
+    assert "dry run: 1 would-be rollback was judged: 1 needless\n" in shown.out
+    assert "  decision 1, gw-1: needless: 18 of 18 devices that were out are back" in shown.out
+    assert ": needless: 18 of 18 devices" in explained.out
+    assert "judgement gw-1: needless: 18 of 18" in told.out
 
 
 async def test_a_changed_entry_is_bad_news(stand: Stand) -> None:

@@ -13,7 +13,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from exporter.gateway.messages import OperationStatus
 from exporter.modes import Mode
-from exporter.remediation.model import Outcome, Refusal
+from exporter.remediation.decide import Question
+from exporter.remediation.model import AlertState, Outcome, Refusal
 from exporter.remediation.options import Options
 from exporter.response import Response
 from exporter.store import Store
@@ -75,6 +76,7 @@ async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr("exporter.remediation.respond._TICK_S", float("inf"))
     monkeypatch.setattr("exporter.response._PRUNE_S", float("inf"))
     monkeypatch.setattr("exporter.remediation.way_back._CHECK_S", float("inf"))
+    monkeypatch.setattr("exporter.remediation.trials._LOOK_S", float("inf"))
     made = Stand(tmp_path)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(made.response.run())
@@ -223,6 +225,27 @@ async def test_what_was_forecast_is_explained_beside_what_was_measured(stand: St
     assert facts["ending"] == "recovered"
     assert facts["measured"]["gain"] == facts["forecast"]["gain"] == list(DEVICES)
     assert facts["surprises"] == []
+    conforms("/decisions/{number}", "get", said)
+
+
+async def test_what_was_only_said_is_judged_and_the_score_shown(stand: Stand) -> None:
+    decided = await stand.response.responder.ask("gw-1", AlertState.FIRING, Question())
+    await stand.response.trials.look()
+    _, early = await stand.get("")
+    stand.hands.back = lambda _: DEVICES
+    await stand.response.trials.look()
+
+    _, shown = await stand.get("")
+    _, said = await stand.get(f"/decisions/{decided.number}")
+
+    assert isinstance(early, dict)
+    assert isinstance(shown, dict)
+    assert isinstance(said, dict)
+    assert (early["dry_run"]["pending"], early["dry_run"]["latest"]) == (1, [])
+    assert shown["dry_run"]["sentence"] == "1 would-be rollback was judged: 1 needless"
+    assert shown["dry_run"]["latest"][0]["decision"] == decided.number
+    assert said["afterwards"]["facts"]["ended_by_itself"] == "yes"
+    conforms("", "get", shown)
     conforms("/decisions/{number}", "get", said)
 
 

@@ -82,4 +82,21 @@ REMEDIATION = (
         kind=Kind.GAUGE,
         help="How many automatic actions are still allowed in the present hour.",
     ),
+    _metric(
+        name=f"{_R}would_be_actions",
+        kind=Kind.GAUGE,
+        labels=("verdict",),
+        help="Rollbacks that were only said in mode dry_run, by what became of them.",
+        notes="`right`: the fault stayed and the forecast held; `needless`: it ended by itself;"
+        " `wrong`: the forecast did not hold; `unclear`: it cannot be told; `pending`: not judged"
+        " yet. From the store, all of its time.",
+        examples=(
+            (
+                "how much of what was said was right",
+                'fleet_tls_remediation_would_be_actions{verdict="right"}'
+                " / ignoring (verdict) sum without (verdict)"
+                ' (fleet_tls_remediation_would_be_actions{verdict!="pending"})',
+            ),
+        ),
+    ),
 )
