@@ -68,7 +68,8 @@ class Resolver:
         key = (host, port)
         found = await self._look_up(key)
         if isinstance(found, OSError):
-            raise found
+            # one of its own: this one is for all who asked, and a local that is raised is a cycle
+            raise type(found)(*found.args)
         self._keep(key, self._clock.monotonic() + self._keep_s, found)
         return found
 
@@ -139,7 +140,7 @@ class _Lookup:
         try:
             found = _addresses(self._name, self._key[1], 0)
         except OSError as exc:
-            found = exc
+            found = exc.with_traceback(None)  # or it would hold this frame, which holds it
         except UnicodeError as exc:  # a label that is empty or too long
             found = socket.gaierror(socket.EAI_NONAME, str(exc))
         with suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits any more

@@ -138,7 +138,8 @@ class Wire:
         except BlockingIOError:
             pass
         except OSError as exc:
-            waiter.set_exception(exc)
+            # With the traceback, and so this frame, it would hold the waiter that holds it
+            waiter.set_exception(exc.with_traceback(None))
 
     async def _until_writable(self) -> None:
         self._check_time()

@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import os
+import socket
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -62,6 +64,51 @@ def test_two_hundred_looks_good_and_bad_leave_no_file_open(
             await asyncio.wait_for(_until(lambda: open_files() <= before), 5)
 
     run(looks())
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+def test_what_a_look_leaves_behind_needs_no_garbage_collector(
+    pki: Pki, tmp_path: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+
+    def told(host: str, *args: Any, **more: Any) -> object:
+        if host == "nobody.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, *args, **more)
+
+    monkeypatch.setattr("socket.getaddrinfo", told)  # no name server shall make it slow
+
+    async def looks() -> None:
+        prober = new_prober()
+        quick = Limits(phase_s=0.05)
+        context = server_context(tmp_path, pki.chain)
+        async with (
+            listening(say_nothing, tls=context) as good,
+            listening(say_nothing) as silent,
+            listening(reset_after_hello) as rude,
+            listening(close_after_hello) as short,
+        ):
+            for port in (good, silent, rude, short, free_port()) * 5:
+                await prober(at(port), Limits() if port == good else quick)
+                await prober(at(port, host="nobody.invalid"), Limits())
+
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        run(looks())
+        gc.collect()
+        left = [f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+    # The test's own servers leave some, and the one context that all looks share
+    shared = {"exporter.probe.openssl.ClientContext", "OpenSSL.SSL.Context"}
+    ours = {name for name in left if name.startswith(("OpenSSL", "exporter", "cryptography"))}
+    assert ours <= shared
 
 
 async def _until(condition: Callable[[], bool]) -> None:
