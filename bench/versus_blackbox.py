@@ -239,7 +239,9 @@ def steadiness(metrics: tuple[str, str]) -> list[str]:
     return [
         f"missed intervals {grown('missed_intervals_total'):.0f} (aim 0)",
         f"schedule lag p99 below {lag_quantile(metrics, 0.99)} s (aim 1)",
-        f"event loop stalls above 50 ms {grown('event_loop_stalls_total'):.0f} (aim 0)",
+        f"event loop stalls above 50 ms {grown('event_loop_stalls_total'):.0f} (aim 0), of them"
+        f" by our own doing {grown('event_loop_busy_stalls_total'):.0f}; in the others we waited"
+        " for a core",
     ]
 
 

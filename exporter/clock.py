@@ -42,6 +42,11 @@ class SystemClock:
         await asyncio.sleep(max(0.0, seconds))
 
 
+def cpu_s() -> float:
+    """Return the CPU seconds that this process has used, all threads together."""
+    return time.process_time()
+
+
 async def every(interval_s: float, tick: Callable[[], Awaitable[None]], clock: Clock) -> None:
     """Run ``tick`` until cancelled; one bad tick is logged and does not end the loop."""
     while True:

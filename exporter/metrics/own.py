@@ -109,6 +109,7 @@ class OwnMetrics(Collector):
         yield _family("verdict_cache_misses_total", [((), verdicts.miss_count)])
         stalls = parts.stalls()
         yield _family("event_loop_stalls_total", [((), stalls.count)])
+        yield _family("event_loop_busy_stalls_total", [((), stalls.busy_count)])
         yield _family("event_loop_stall_max_seconds", [((), max(stalls.longest_s))])
         yield from _management_apis(parts.management_apis())
 

@@ -60,7 +60,7 @@ def own_metrics(
             inventory=lambda: inventory or listed,
             verdicts=Verdicts,
             exposition=lambda: ExpositionStats(series_count=12, left_out_count=5),
-            stalls=lambda: Stalls(count=2, longest_s=[0.0, 0.25]),
+            stalls=lambda: Stalls(count=2, busy_count=1, longest_s=[0.0, 0.25]),
             management_apis=lambda: {"site-a": asked, "site-b": ApiStats()},
         )
     )
@@ -172,6 +172,7 @@ def test_the_longest_stall_of_both_windows_is_told() -> None:
     series = read(own_metrics())
 
     assert values(series, "exporter_event_loop_stalls_total") == {(): 2}
+    assert values(series, "exporter_event_loop_busy_stalls_total") == {(): 1}
     assert values(series, "exporter_event_loop_stall_max_seconds") == {(): 0.25}
 
 

@@ -52,6 +52,20 @@ async def test_stalls_are_counted_and_the_longest_is_kept_for_a_while() -> None:
     assert watch.stats.longest_s == [0.0, 0.0]
 
 
+async def test_a_stall_is_its_own_doing_only_when_it_used_the_processor() -> None:
+    clock = LateClock()
+    used = iter([0.0, 0.04, 0.04, 0.1])  # before and after each of two sleeps
+    watch = StallWatch(clock, lambda: next(used, 0.1))
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(watch.run())
+        clock.late_s = 0.1
+        await clock.advance(0.25, yields=3)
+        task.cancel()
+
+    assert (watch.stats.count, watch.stats.busy_count) == (2, 1)
+
+
 async def test_a_real_stall_of_a_real_loop_is_seen() -> None:
     watch = StallWatch(SystemClock())
     clock = SystemClock()
@@ -67,3 +81,4 @@ async def test_a_real_stall_of_a_real_loop_is_seen() -> None:
         task.cancel()
 
     assert max(watch.stats.longest_s) > 0.1
+    assert watch.stats.busy_count <= watch.stats.count

@@ -165,6 +165,12 @@ _REST = (
         notes="Measured every 20 ms, so a stall shorter than 70 ms may be missed.",
     ),
     _metric(
+        name=f"{_OWN}event_loop_busy_stalls_total",
+        kind=Kind.COUNTER,
+        help="Those of them in which the exporter itself used more than 50 ms of processor time.",
+        notes="In the others it waited: the machine has too few cores for all that runs on it.",
+    ),
+    _metric(
         name=f"{_OWN}event_loop_stall_max_seconds",
         kind=Kind.GAUGE,
         unit="seconds",
