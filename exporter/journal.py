@@ -37,7 +37,6 @@ class Kind(StrEnum):
     INTENT = "intent"
     ATTEMPT = "attempt"
     OUTCOME = "outcome"
-    JUDGEMENT = "judgement"
     HOLD = "hold"
     RELEASE = "release"
     APPROVAL = "approval"

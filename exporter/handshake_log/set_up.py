@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from exporter.handshake_log import advice
+from exporter.handshake_log.silence import APACHE_AT_INFO, AT_DEFAULTS, SET_UP, Failing, listed
 
 _MAX_FILES = 500
 _MAX_BYTES = 1 << 20
@@ -55,6 +56,7 @@ SYSTEM = Terminators()
 # nginx: https://nginx.org/en/docs/ngx_core_module.html#error_log; the level defaults to error
 _NGINX = re.compile(r"^\s*error_log\s+(?P<file>[^\s;]+)(?:\s+(?P<level>\w+))?\s*;", re.MULTILINE)
 _NGINX_ENOUGH = {"info", "debug"}
+_DONT_LOG_NULL = re.compile(r"^\s*option\s+dontlognull\b", re.MULTILINE)
 _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*$")
 _LOG_TYPE = re.compile(r"^\s*log_type\s+(?P<type>\w+)", re.MULTILINE)
 _SILENT = re.compile(r"^\s*connection_messages\s+false\b", re.MULTILINE)
@@ -63,6 +65,7 @@ _LOG_LEVEL = re.compile(r"^\s*LogLevel\s+(?P<levels>.+)$", re.MULTILINE | re.IGN
 _APACHE_ENOUGH = re.compile(
     r"(?:^|\s)(?:ssl(?:_module)?:)?(?:info|debug|trace[1-8])\b", re.IGNORECASE
 )
+_APACHE_ALL = re.compile(r"(?:^|\s)(?:ssl(?:_module)?:)?(?:debug|trace[1-8])\b", re.IGNORECASE)
 _STUNNEL_DEBUG = re.compile(r"^\s*debug\s*=\s*(?:\w+\.)?(?P<level>\w+)", re.MULTILINE)
 _STUNNEL_ENOUGH = {"info", "debug", "6", "7"}
 
@@ -89,7 +92,7 @@ def successes_snippet_for(writer: str | None) -> str | None:
 
 def _by_name(path: Path) -> str | None:
     words = str(path).lower()
-    return next((name for name in _CHECKS if name in words), None)
+    return next((name for name in _SNIPPETS if name in words), None)
 
 
 def _nginx(path: Path, terminators: Terminators) -> Iterator[Remark]:
@@ -102,12 +105,16 @@ def _nginx(path: Path, terminators: Terminators) -> Iterator[Remark]:
     if not levels:
         return
     if levels & _NGINX_ENOUGH:
-        yield _clear(f"nginx writes {path} at level {'/'.join(sorted(levels))}")
+        yield _clear(
+            f"nginx writes {path} at level {'/'.join(sorted(levels))}; its stream module logs"
+            f" nothing of {listed(SET_UP['nginx'])}"
+        )
         return
     yield Remark(
         sight=Sight.BLIND,
         sentence=f"nginx error_log at level {'/'.join(sorted(levels))}: the device's refusal is"
-        " logged at info",
+        " logged at info, as is every other failed handshake but"
+        f" {listed(SET_UP['nginx'])} in stream",
         snippet=advice.NGINX_ERROR_LOG.replace("/var/log/nginx/error.log", str(path)),
     )
 
@@ -119,7 +126,9 @@ def _haproxy(_path: Path, terminators: Terminators) -> Iterator[Remark]:
     if re.search(r"^\s*error-log-format\b.*ssl_fc_err", text, re.MULTILINE) or re.search(
         r"^\s*option\s+httpslog\b", text, re.MULTILINE
     ):
-        yield _clear("HAProxy's error-log-format tells why a handshake failed")
+        sentence = "HAProxy's error-log-format tells why a handshake failed"
+        hidden = f"; option dontlognull keeps {listed(SET_UP['haproxy'])} out of the log"
+        yield _clear(sentence + (hidden if _DONT_LOG_NULL.search(text) else ""))
         return
     yield Remark(
         sight=Sight.BLIND,
@@ -152,7 +161,10 @@ def _mosquitto(_path: Path, terminators: Terminators) -> Iterator[Remark]:
             snippet=advice.MOSQUITTO_LOG_TYPES,
         )
     else:
-        yield _clear("mosquitto logs errors and connections")
+        yield _clear(
+            "mosquitto logs errors and connections; it writes nothing of"
+            f" {listed(SET_UP['mosquitto'])} at any setting, and waits for ever for a silent one"
+        )
 
 
 def _apache(_path: Path, terminators: Terminators) -> Iterator[Remark]:
@@ -162,13 +174,21 @@ def _apache(_path: Path, terminators: Terminators) -> Iterator[Remark]:
     levels = [found["levels"].strip() for found in _LOG_LEVEL.finditer(text)]
     if not text:
         return
-    if any(_APACHE_ENOUGH.search(level) for level in levels):
-        yield _clear("Apache httpd has a LogLevel that shows refusals")
+    if any(_APACHE_ALL.search(level) for level in levels):
+        yield _clear("Apache httpd has a LogLevel that shows every failed handshake")
         return
+    if any(_APACHE_ENOUGH.search(level) for level in levels):
+        yield _clear(
+            "Apache httpd has a LogLevel that shows refusals;"
+            f" {listed(APACHE_AT_INFO)} show at ssl:debug only"
+        )
+        return
+    silent = listed(AT_DEFAULTS["apache"] - APACHE_AT_INFO - {Failing.DEVICE_REFUSES})
     yield Remark(
         sight=Sight.BLIND,
         sentence=f"Apache httpd has LogLevel {levels[-1] if levels else 'warn'}: the device's"
-        " refusal is logged at ssl:info",
+        f" refusal is logged at ssl:info, as are {silent}; at ssl:debug also"
+        f" {listed(APACHE_AT_INFO)}",
         snippet=advice.APACHE_LOG_LEVEL,
     )
 
@@ -183,9 +203,16 @@ def _stunnel(_path: Path, terminators: Terminators) -> Iterator[Remark]:
         return
     yield Remark(
         sight=Sight.PARTIAL,
-        sentence=f"stunnel logs at level {'/'.join(sorted(levels))}: good handshakes and timeouts"
-        " show at info",
+        sentence=f"stunnel logs at level {'/'.join(sorted(levels))}: good handshakes and"
+        f" {listed(AT_DEFAULTS['stunnel'])} show at info only",
         snippet=advice.STUNNEL_DEBUG_LEVEL,
+    )
+
+
+def _go(_path: Path, _terminators: Terminators) -> Iterator[Remark]:
+    yield _clear(
+        "Go tells of each failed handshake by itself, and of no good one; it answers"
+        f" {listed(SET_UP['go'])}, and writes nothing of it"
     )
 
 
@@ -222,6 +249,7 @@ _CHECKS: Mapping[str, Callable[[Path, Terminators], Iterator[Remark]]] = {
     "mosquitto": _mosquitto,
     "apache": _apache,
     "stunnel": _stunnel,
+    "go": _go,
 }
 _SNIPPETS: Mapping[str, str] = {
     "nginx": advice.NGINX_ERROR_LOG,

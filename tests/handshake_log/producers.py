@@ -20,6 +20,7 @@ from tests.pki import CLIENT_AUTH, Issued, make_ca, make_leaf
 
 HANDSHAKE_TIMEOUT_S = 1
 DEBUG = False  # a test sets it: everything that a program can say
+OF_DEBIANS_HAPROXY = "option dontlognull"  # in its "defaults"; a test leaves it out
 MQTT_PORTS: set[int] = set()  # those that want MQTT after the handshake, not HTTP
 
 
@@ -303,7 +304,8 @@ def haproxy(
     ports = free_port(), free_port()
     log = snippet("haproxy formats") if recommended else "option httplog\n"
     sections = "".join(
-        f"frontend {name}\n mode http\n timeout client {HANDSHAKE_TIMEOUT_S}s\n {log}"
+        f"frontend {name}\n mode http\n timeout client {HANDSHAKE_TIMEOUT_S}s\n"
+        f" {OF_DEBIANS_HAPROXY}\n {log}"
         f" bind 127.0.0.1:{port} ssl crt {pki.pair(name)} ca-file {pki.ca} verify required "
         "ssl-min-ver TLSv1.2\n"
         ' http-request return status 200 content-type text/plain string "ok"\n'

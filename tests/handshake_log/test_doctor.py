@@ -84,7 +84,8 @@ def test_the_advice_for_nginx_names_the_file_that_is_followed(place: Path) -> No
     [remark] = examined(place, log).remarks
 
     assert remark.sentence == (
-        "nginx error_log at level error: the device's refusal is logged at info"
+        "nginx error_log at level error: the device's refusal is logged at info, as is every"
+        " other failed handshake but a timeout in stream"
     )
     assert remark.snippet == f"error_log {log} info;\n"
 
@@ -121,6 +122,50 @@ def test_each_terminator_is_judged_by_its_configuration(
 
     assert sight in {remark.sight for remark in diagnosis.remarks}, sentences(diagnosis)
     assert (diagnosis.sight is Sight.BLIND) == (sight is Sight.BLIND)
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "words"),
+    [
+        ("nginx", "error_log LOG info;\n", "its stream module logs nothing of a timeout"),
+        (
+            "haproxy",
+            "defaults\n option dontlognull\n" + advice.HAPROXY_FORMATS,
+            "option dontlognull keeps a timeout out of the log",
+        ),
+        ("mosquitto", "listener 8883\n", "it writes nothing of a reset connection"),
+        ("apache", "LogLevel warn\n", "as are a missing client certificate, no common version,"),
+        (
+            "apache",
+            "LogLevel warn ssl:info\n",
+            "a reset connection and a timeout show at ssl:debug only",
+        ),
+        ("apache", advice.APACHE_LOG_LEVEL, "shows every failed handshake"),
+        ("stunnel", "foreground = yes\n", "good handshakes and a timeout show at info only"),
+    ],
+)
+def test_what_a_program_keeps_to_itself_is_said(
+    place: Path, program: str, text: str, words: str
+) -> None:
+    (place / program).mkdir()
+    log = place / program / "error.log"
+    ending = "cfg" if program == "haproxy" else "conf"
+    (place / "etc" / program / f"{program}.{ending}").write_text(text.replace("LOG", str(log)))
+    log.write_text(ORDINARY if program == "nginx" else "a line of no interest\n")
+
+    assert words in sentences(examined(place, log))
+
+
+def test_go_has_nothing_to_set_and_its_one_silence_is_said(place: Path) -> None:
+    log = place / "server.log"
+    log.write_text("http: TLS handshake error from 10.0.0.5:40000: EOF\n")
+
+    diagnosis = examined(place, log)
+
+    assert "it answers plain HTTP on the TLS port, and writes nothing of it" in sentences(
+        diagnosis
+    )
+    assert diagnosis.sight is Sight.PARTIAL  # no good handshakes
 
 
 def test_a_log_that_shows_refusals_proves_it_by_itself(place: Path) -> None:

@@ -2,18 +2,21 @@
 
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from exporter.handshake_log import silence
 from exporter.handshake_log.scan import Scanner
+from exporter.handshake_log.silence import Failing
 from exporter.observations import HandshakeRecord, Reason, ToldBy
 from tests.daemons import wait_until
 from tests.handshake_log import producers
 from tests.handshake_log.producers import PRODUCERS, Client, Pki, Producer
 from tests.handshake_log.records import handshakes
+from tests.handshake_log.snippets import snippet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -30,6 +33,24 @@ class Case(NamedTuple):
     version: ssl.TLSVersion
     told: Told
     on_expired: bool = False
+
+    @property
+    def failing(self) -> Failing:
+        return FAILING[self.client]
+
+
+FAILING: Mapping[Client, Failing] = {
+    producers.distrusting: Failing.DEVICE_REFUSES,
+    producers.checking: Failing.DEVICE_REFUSES,
+    producers.stranger: Failing.GATEWAY_REFUSES,
+    producers.expired: Failing.GATEWAY_REFUSES,
+    producers.nameless: Failing.NO_CERTIFICATE,
+    producers.old_version: Failing.VERSION,
+    producers.odd_cipher: Failing.CIPHER,
+    producers.plain_http: Failing.NOT_TLS,
+    producers.resetting: Failing.RESET,
+    producers.silent: Failing.TIMEOUT,
+}
 
 
 CASES = (
@@ -51,48 +72,51 @@ CASES = (
     Case("timeout", producers.silent, V12, (Reason.HANDSHAKE_TIMEOUT, LOCAL)),
 )
 
-# What a program does not tell, or tells otherwise, whatever its settings.
+# What a program tells otherwise than as it is, with the settings of docs/logging.md and without.
 BARE = (Reason.VERIFY_FAILED, LOCAL)
+VAGUE = (Reason.OTHER, None)
+BY_GATEWAY = {case.name for case in CASES if case.failing is Failing.GATEWAY_REFUSES}
+# OpenSSL's "certificate verify failed" alone, without X509's reason; no line of a reset.
+MOSQUITTO: dict[str, Told] = {**dict.fromkeys(BY_GATEWAY, BARE), "reset": None}
+GNUTLS: dict[str, Told] = {
+    **dict.fromkeys(BY_GATEWAY, BARE),
+    # gnutls-serv takes the alert that comes instead of a certificate for "no certificate" and
+    # cannot decrypt OpenSSL's plain alert in 1.3.
+    "unknown CA, by the device, 1.2": (Reason.CLIENT_CERT_REQUIRED, LOCAL),
+    "expired, by the device, 1.2": (Reason.CLIENT_CERT_REQUIRED, LOCAL),
+    "unknown CA, by the device, 1.3": VAGUE,
+    "expired, by the device, 1.3": VAGUE,
+    "plain HTTP": (Reason.OTHER, LOCAL),  # "an unexpected TLS packet"
+}
+GO: dict[str, Told] = {
+    "unknown CA, by the device, 1.3": VAGUE,  # "local error: bad record MAC"
+    "expired, by the device, 1.3": VAGUE,
+    "plain HTTP": None,  # answered, not logged
+}
 RECOMMENDED: dict[str, dict[str, Told]] = {
     "nginx-stream": {"timeout": None},
-    "mosquitto": {
-        # OpenSSL's "certificate verify failed" alone, without X509's reason.
-        "unknown CA, by the gateway, 1.2": BARE,
-        "unknown CA, by the gateway, 1.3": BARE,
-        "expired, by the gateway, 1.2": BARE,
-        "expired, by the gateway, 1.3": BARE,
-        "reset": None,
+    "haproxy": {"timeout": None},
+    "mosquitto": MOSQUITTO,
+    "gnutls": GNUTLS,
+    "go": GO,
+}
+NOTHING: dict[str, Told] = dict.fromkeys((case.name for case in CASES), None)
+AT_DEFAULTS: dict[str, dict[str, Told]] = {
+    "nginx-http": NOTHING,
+    "nginx-stream": NOTHING,
+    "haproxy": {
+        **dict.fromkeys((case.name for case in CASES), VAGUE),
+        **dict.fromkeys(BY_GATEWAY, BARE),  # "SSL client certificate not trusted"
+        "timeout": None,
     },
-    "gnutls": {
-        # gnutls-serv takes the alert that comes instead of a certificate for "no certificate" and
-        # cannot decrypt OpenSSL's plain alert in 1.3.
-        "unknown CA, by the device, 1.2": (Reason.CLIENT_CERT_REQUIRED, LOCAL),
-        "expired, by the device, 1.2": (Reason.CLIENT_CERT_REQUIRED, LOCAL),
-        "unknown CA, by the device, 1.3": (Reason.OTHER, None),
-        "expired, by the device, 1.3": (Reason.OTHER, None),
-        "unknown CA, by the gateway, 1.2": BARE,
-        "unknown CA, by the gateway, 1.3": BARE,
-        "expired, by the gateway, 1.2": BARE,
-        "expired, by the gateway, 1.3": BARE,
-        "plain HTTP": (Reason.OTHER, LOCAL),  # "an unexpected TLS packet"
-    },
-    "go": {
-        "unknown CA, by the device, 1.3": (Reason.OTHER, None),  # "local error: bad record MAC"
-        "expired, by the device, 1.3": (Reason.OTHER, None),
-        "plain HTTP": None,  # answered, not logged
-    },
+    "mosquitto": MOSQUITTO,
+    "apache": {name: told for name, told in NOTHING.items() if name not in BY_GATEWAY},
+    "stunnel": {"timeout": None},
+    "gnutls": GNUTLS,
+    "go": GO,
 }
 # mosquitto and gnutls-serv wait for ever.
 PATIENT = {"mosquitto", "gnutls"}
-# At their defaults these tell nothing of some cases; of the others at least that they failed.
-SILENT: dict[str, set[str]] = {
-    "nginx-http": {case.name for case in CASES},
-    "nginx-stream": {case.name for case in CASES},
-    "apache": {case.name for case in CASES if "by the gateway" not in case.name},
-    "mosquitto": {"reset"},
-    "stunnel": {"timeout"},
-    "go": {"plain HTTP"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -130,35 +154,60 @@ def settled(producer: Producer) -> None:
     wait_until(quiet, what="the log to rest")
 
 
+def wrongly_told(
+    producer: Producer, pki: Pki, cases: Iterator[Case], otherwise: Mapping[str, Told]
+) -> list[tuple[str, object, Told]]:
+    """The cases that the log does not tell once and as expected, with what it does tell."""
+    wrong: list[tuple[str, object, Told]] = []
+    for case in cases:
+        told = otherwise.get(case.name, case.told)
+        found = told_of(case, producer, pki, something=told is not None)
+        seen = [(record.reason, record.rejected_by) for record in found]
+        if seen != ([] if told is None else [told]):
+            wrong.append((case.name, seen, told))
+    return wrong
+
+
 @pytest.mark.parametrize("name", list(PRODUCERS))
 def test_the_recommended_settings_tell_every_failure_once_and_right(
     name: str, pki: Pki, tmp_path: Path
 ) -> None:
-    wrong = []
     with PRODUCERS[name](tmp_path / name, pki, True) as producer:
-        for case in cases_of(name):
-            told = RECOMMENDED.get(name, {}).get(case.name, case.told)
-            found = told_of(case, producer, pki, something=told is not None)
-            seen = [(record.reason, record.rejected_by) for record in found]
-            if seen != ([] if told is None else [told]):
-                wrong.append((case.name, seen, told))
-
-    assert not wrong
+        assert not wrongly_told(producer, pki, cases_of(name), RECOMMENDED.get(name, {}))
 
 
 @pytest.mark.parametrize("name", list(PRODUCERS))
-def test_the_default_settings_tell_at_least_that_it_failed(
+def test_the_default_settings_tell_what_the_page_and_the_doctor_say_they_do(
     name: str, pki: Pki, tmp_path: Path
 ) -> None:
-    wrong = []
     with PRODUCERS[name](tmp_path / name, pki, False) as producer:
-        for case in cases_of(name):
-            silent = case.name in SILENT.get(name, set())
-            found = told_of(case, producer, pki, something=not silent)
-            if len(found) != (0 if silent else 1):
-                wrong.append((case.name, found))
+        assert not wrongly_told(producer, pki, cases_of(name), AT_DEFAULTS[name])
 
-    assert not wrong
+
+def test_haproxy_tells_a_timeout_where_empty_connections_are_logged(
+    pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producers, "OF_DEBIANS_HAPROXY", "")
+    timeouts = (case for case in CASES if case.failing is Failing.TIMEOUT)
+
+    with PRODUCERS["haproxy"](tmp_path / "haproxy", pki, True) as producer:
+        assert not wrongly_told(producer, pki, timeouts, {})
+
+
+def test_apache_at_info_keeps_what_the_doctor_says_it_keeps(
+    pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        producers,
+        "snippet",
+        lambda name, **instead: snippet(name, **instead).replace("ssl:debug", "ssl:info"),
+    )
+    otherwise: dict[str, Told] = {
+        case.name: None for case in CASES if case.failing in silence.APACHE_AT_INFO
+    }
+
+    with PRODUCERS["apache"](tmp_path / "apache", pki, True) as producer:
+        assert not wrongly_told(producer, pki, cases_of("apache"), otherwise)
 
 
 NO_SUCCESSES = {"gnutls"}

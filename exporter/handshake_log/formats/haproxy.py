@@ -36,7 +36,8 @@ _TEXTS = {
     "Timeout during SSL handshake": (Reason.HANDSHAKE_TIMEOUT, _LOCAL),
     "Rejected a client-initiated SSL renegotiation attempt": (Reason.OTHER, _LOCAL),
     "SSL client CA chain cannot be verified": (Reason.UNKNOWN_CA, _LOCAL),
-    "SSL client certificate not trusted": (Reason.UNKNOWN_CA, _LOCAL),
+    # whatever is wrong with it, also that it has expired
+    "SSL client certificate not trusted": (Reason.VERIFY_FAILED, _LOCAL),
     "Server presented an SSL certificate different from the configured one": (
         Reason.HOSTNAME_MISMATCH,
         _LOCAL,
