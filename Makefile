@@ -12,6 +12,8 @@
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
+# Half of what tests do is waiting for daemons and clocks
+WORKERS = $(shell expr 2 \* $$(nproc))
 RULES = $(wildcard rules/*.rules.yml)
 RULE_TESTS = $(wildcard tests/rules/*.yml tests/rules/*.yaml)
 export VENV PYTHON
@@ -27,11 +29,11 @@ demo: venv
 	@exec $(PY) -m exporter demo $(ARGS)
 
 test: debian venv-dev static rules-checked
-	$(PY) -m pytest -n auto --cov --cov-report=term:skip-covered $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 	$(PY) -m coverage report --fail-under=100 --include="$$($(PY) -m tools.pure_coverage)"
 
 check: venv-dev static rules-checked
-	$(PY) -m pytest -q -n auto -m "not slow" $(ARGS)
+	$(PY) -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
 # Real Prometheus and Alertmanager with what rules/ and docs/ ship, real fleet, real webhook
 drill: debian venv-dev
@@ -73,4 +75,4 @@ static:
 
 rules-checked:
 	$(if $(RULES),promtool check rules $(RULES))
-	$(if $(RULE_TESTS),promtool test rules $(RULE_TESTS))
+	@printf '%s\n' $(RULE_TESTS) | xargs -P "$$(nproc)" -n 1 promtool test rules

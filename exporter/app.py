@@ -27,6 +27,8 @@ from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits, Tools, endpoint_of
 from exporter.probe.schedule import Scheduler
 from exporter.response import Response
+from exporter.rotating import Rotating
+from exporter.rotation_hands import RotationHands, Surroundings
 from exporter.store import Store
 from exporter.targets.inventory import InventorySources
 from exporter.targets.model import Inventory, Role, Target
@@ -76,8 +78,9 @@ class App:
             config.trust_sync, Store(config.store), clock, self._fleet.use_reports
         )
         self._response = self._make_response(config)
+        self._rotating = self._make_rotating(config)
         own = OwnMetrics(self._counters())
-        self._exposition.expose(own, [self._logs, self._trust, self._response])
+        self._exposition.expose(own, [self._logs, self._trust, self._response, self._rotating])
         self._trust.read(config.trust_sync, self._polled())
         self._maps = TrustMaps(self._fleet.snapshot, self._signed_by, Store(config.store), clock)
         pushed = LogsPush(lambda: self._logs.push_sources)
@@ -87,7 +90,11 @@ class App:
             self,
             clock,
             further=further,
-            opened=[*reports.endpoints(), *self._response.endpoints()],
+            opened=[
+                *reports.endpoints(),
+                *self._response.endpoints(),
+                *self._rotating.endpoints(),
+            ],
         )
         self._tasks = asyncio.TaskGroup()
 
@@ -98,6 +105,8 @@ class App:
             options=lambda: self._in_force.config.remediation,
             control=lambda: self._in_force.config.probe.control_targets,
             reconnect_s=lambda: self._in_force.reconnect_s,
+            in_charge=self._is_rotating,
+            removing=self._removing,
         )
         return Response(
             Store(config.store),
@@ -106,6 +115,32 @@ class App:
             options=around.options,
             askers=lambda: self._in_force.askers,
             gateways=self._gateways,
+        )
+
+    def _is_rotating(self, gateway: str) -> bool | None:
+        return self._rotating.rotator.is_in_charge(gateway)
+
+    def _removing(self) -> Mapping[str, str] | None:
+        return self._rotating.rotator.removing()
+
+    def _stale_s(self, contact_interval_s: float | None) -> float:
+        return self._in_force.config.trust_sync.stale_s(contact_interval_s)
+
+    def _make_rotating(self, config: Config) -> Rotating:
+        around = Surroundings(
+            look=lambda endpoint: self.look(endpoint, self.limits),
+            apis=lambda: self._apis.apis,
+            options=lambda: self._in_force.config.rotation,
+            control=lambda: self._in_force.config.probe.control_targets,
+            stale_s=self._stale_s,
+            busy=self._response.busy,
+        )
+        return Rotating(
+            Store(config.store),
+            RotationHands(self._fleet, self._logs, self._trust, around, self._clock),
+            self._clock,
+            options=around.options,
+            switch=self._response.responder.switch,
         )
 
     def _gateways(self) -> Collection[str]:
@@ -125,6 +160,7 @@ class App:
             tasks.create_task(self._logs.run())
             tasks.create_task(self._trust.run())
             tasks.create_task(self._response.run())
+            tasks.create_task(self._rotating.run())
             tasks.create_task(self._follow_inventory())
             tasks.create_task(self._stalls.run())
             tasks.create_task(self._maps.run())

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 
 from exporter.clock import Clock
 from exporter.fleet import Fleet
@@ -14,8 +15,9 @@ from exporter.gateway.agent.looking import Looker, Thoroughness
 from exporter.gateway.agent.proof import fault_of, leaf_of
 from exporter.gateway.api import GatewayError, ManagementApi
 from exporter.gateway.messages import GatewayCertificates
+from exporter.handshake_log.recent import Recent
 from exporter.handshake_log.sources import HandshakeLogs
-from exporter.observations import Observation
+from exporter.observations import TRUST_REASONS, Observation, RejectedBy
 from exporter.probe.model import Endpoint, endpoint_of
 from exporter.probe.resolve import Resolver
 from exporter.remediation.assemble import (
@@ -29,11 +31,15 @@ from exporter.remediation.assemble import (
 from exporter.remediation.hands import Looked, Returned
 from exporter.remediation.model import AlertState, Evidence
 from exporter.remediation.options import Options
+from exporter.rotation.kin import leads_to_any
 from exporter.targets.addresses import parse_address
 from exporter.targets.model import Role, Target
 
 _QUESTION_S = 20.0
 _NO_WAY = "the gateway has no address, or its name was not resolved"
+_ONLY_THERE = (
+    "the exporter cannot reach that address; set the agent's second_port to one that it can"
+)
 
 Look = Callable[[Endpoint], Coroutine[None, None, Observation]]
 
@@ -48,6 +54,8 @@ class Around:
         options: The section ``remediation``.
         control: ``HOST:PORT`` of each control target.
         reconnect_s: By device class.
+        in_charge: Whether a rotation is in charge of a gateway; None: it is not known.
+        removing: CAs that are being, or were, removed from devices, as PEM; None: not known.
     """
 
     look: Look
@@ -55,6 +63,8 @@ class Around:
     options: Callable[[], Options]
     control: Callable[[], Sequence[str]]
     reconnect_s: Callable[[], Mapping[str, float]]
+    in_charge: Callable[[str], bool | None]
+    removing: Callable[[], Mapping[str, str] | None]
 
 
 class ServiceHands:
@@ -88,7 +98,8 @@ class ServiceHands:
         recent = self._logs.recent(gateway, since)
         back = {name for name, one in recent.items() if one.full_since(since) is not None}
         by_ticket = {name for name, one in recent.items() if one.resumed_since(since)}
-        return Returned(back=back, by_ticket=by_ticket - back)
+        refusing = {name for name, one in recent.items() if _refuses(one, since)}
+        return Returned(back=back, by_ticket=by_ticket - back, refusing=refusing)
 
     async def look(self, gateway: str, chain: Sequence[str], leaf: str) -> Looked:
         """Look by every way: each address, version, signature, with and without a name."""
@@ -96,11 +107,26 @@ class ServiceHands:
         addresses = await self._addresses(target) if target is not None else ()
         if target is None or not addresses:
             return Looked(fingerprint=None, fault=_NO_WAY)
+        return await self._seen(target, addresses, chain or (leaf,))
+
+    async def meet(self, gateway: str, address: str, chain: Sequence[str], leaf: str) -> Looked:
+        """Look likewise at the gateway's second port, which its API said is ``address``."""
+        target = self._gateway(gateway)
+        own = await self._addresses(target) if target is not None else ()
+        if target is None or not own:
+            return Looked(fingerprint=None, fault=_NO_WAY)
+        addresses = as_we_reach_it(await self._resolved(*parse_address(address)), own)
+        if not addresses:
+            return Looked(fingerprint=None, fault=_ONLY_THERE)
+        return await self._seen(target, addresses, chain or (leaf,))
+
+    async def _seen(
+        self, target: Target, addresses: Sequence[Address], chain: Sequence[str]
+    ) -> Looked:
         name = endpoint_of(target).server_name
         looker = Looker(self._clock, Thoroughness(server_names=(name,) if name else ()))
         seen = await looker.round(addresses)
-        fault = fault_of(seen, chain or (leaf,))
-        return Looked(fingerprint=leaf_of(seen), fault=fault or "")
+        return Looked(fingerprint=leaf_of(seen), fault=fault_of(seen, chain) or "")
 
     async def gather(self, gateway: str, alert: AlertState) -> Evidence:
         """Return all evidence about ``gateway``, looked at now; what fails is left unknown."""
@@ -124,9 +150,8 @@ class ServiceHands:
             served=served_of(observation),
             served_detail=observation.detail,
             versions_detail=detail,
-            # Until a rotation can be in charge; see ``rotation``
-            is_rotation_in_charge=False,
-            is_removing=False,
+            is_rotation_in_charge=self._around.in_charge(gateway),
+            is_removing=self._is_removing(certificates),
         )
         return self._with_versions(seen, target, certificates) if certificates else seen
 
@@ -160,6 +185,16 @@ class ServiceHands:
             ),
         )
 
+    def _is_removing(self, certificates: GatewayCertificates | None) -> bool | None:
+        """Return whether a CA that the previous chain needs is being, or was, removed."""
+        gone = self._around.removing()
+        if gone is None or certificates is None:
+            return None
+        if not gone:
+            return False
+        chain = chain_of(previous_in(certificates))
+        return leads_to_any(chain, gone.values(), at=self._clock.now()) if chain else None
+
     def _gateway(self, name: str) -> Target | None:
         state = self._fleet.snapshot().targets.get(name)
         return state.target if state is not None and state.target.role is Role.GATEWAY else None
@@ -188,8 +223,11 @@ class ServiceHands:
     async def _addresses(self, target: Target) -> Sequence[Address]:
         if target.host is None or target.port is None:
             return ()
+        return await self._resolved(target.host, target.port)
+
+    async def _resolved(self, host: str, port: int) -> Sequence[Address]:
         try:
-            found = await self._resolver.resolve(target.host, target.port)
+            found = await self._resolver.resolve(host, port)
         except OSError:
             return ()
         families = {socket.AF_INET, socket.AF_INET6}
@@ -209,3 +247,26 @@ def _longest(states: Mapping[str, TargetState]) -> timedelta:
     """Return the longest contact interval: so much earlier a device may have been heard of."""
     known = (state.target.contact_interval_s or 0.0 for state in states.values())
     return timedelta(seconds=max(known, default=0.0))
+
+
+def as_we_reach_it(told: Sequence[Address], own: Sequence[Address]) -> Sequence[Address]:
+    """Return where a gateway's second port is to be met, which it says is ``told``.
+
+    ``own``: the gateway's addresses, as we reach it. Its loopback is ours when it is on this
+    machine only; on another one we would meet ourselves.
+    """
+    port = told[0].port if told else 0
+    if any(ip_address(one.host).is_unspecified for one in told):
+        return [Address(host=one.host, port=port) for one in own]
+    is_here = any(ip_address(one.host).is_loopback for one in own)
+    return [one for one in told if is_here or not ip_address(one.host).is_loopback]
+
+
+def _refuses(heard: Recent, since: datetime) -> bool:
+    failing = heard.failing_since(since)
+    return (
+        failing is not None
+        and failing.is_evidence
+        and failing.rejected_by is RejectedBy.DEVICE
+        and failing.reason in TRUST_REASONS
+    )

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     INTENT = "intent"
     ATTEMPT = "attempt"
     OUTCOME = "outcome"
+    JUDGEMENT = "judgement"
     HOLD = "hold"
     RELEASE = "release"
     APPROVAL = "approval"

@@ -46,6 +46,23 @@ class WarningReason(StrEnum):
     WEAK_CRYPTO = "weak_crypto"
 
 
+TRUST_REASONS = frozenset(
+    {
+        Reason.BAD_SIGNATURE,
+        Reason.REVOKED,
+        Reason.UNKNOWN_CA,
+        Reason.SELF_SIGNED,
+        Reason.CHAIN_INCOMPLETE,
+        Reason.NOT_YET_VALID,
+        Reason.EXPIRED,
+        Reason.WRONG_USAGE,
+        Reason.WEAK_CRYPTO,
+        Reason.HOSTNAME_MISMATCH,
+        Reason.VERIFY_FAILED,
+    }
+)
+"""What a device can hold against its gateway's certificate."""
+
 _RANK = {reason: rank for rank, reason in enumerate(Reason)}
 
 

@@ -90,6 +90,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " plan TEXT NOT NULL, old_pem TEXT NOT NULL, new_pem TEXT NOT NULL,"
         " started_at TEXT NOT NULL, marks TEXT NOT NULL, orders TEXT NOT NULL)",
     ),
+    (
+        "CREATE TABLE remediation_rehearsal (gateway TEXT NOT NULL PRIMARY KEY,"
+        " version BIGINT NOT NULL, fingerprint TEXT NOT NULL, at TEXT NOT NULL,"
+        " fault TEXT NOT NULL)",
+    ),
+    (
+        "CREATE TABLE remediation_trial (identity TEXT NOT NULL PRIMARY KEY,"
+        " gateway TEXT NOT NULL, decision_number BIGINT NOT NULL, decided_at TEXT NOT NULL,"
+        " verdict TEXT, detail TEXT NOT NULL, judged_at TEXT)",
+    ),
 )
 
 

@@ -1,5 +1,6 @@
 """Certificates for the tests, also those that no sane CA would make."""
 
+import functools
 from datetime import UTC, datetime
 
 from exporter.certificates import Certificate, describe
@@ -25,6 +26,7 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+@functools.cache  # a simulated fleet asks for the same one again and again
 def certificate_of(issued: Issued) -> Certificate:
     return describe(issued.der)
 

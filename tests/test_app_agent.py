@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,16 +48,20 @@ class Stand:
 
 
 @asynccontextmanager
-async def watching(folder: Path) -> AsyncIterator[Stand]:
-    """18 devices that are to trust the old CA, their gateway, its agent, and the service."""
+async def watching(folder: Path, **more: Any) -> AsyncIterator[Stand]:
+    """18 devices that are to trust the old CA, their gateway, its agent, and the service.
+
+    ``more``: of the agent's options, as in its file.
+    """
     (folder / "old.pem").write_bytes(OLD_CA.pem)
     (folder / "new.pem").write_bytes(NEW_CA.pem)
     (folder / "site.token").write_text(TOKEN)
-    async with running(folder / "site", NAMES) as agent:
+    async with running(folder / "site", NAMES, **more) as agent:
         assert agent.driver is not None
         port = agent.driver.addresses[0].port
         document: dict[str, object] = {
             "listen": "127.0.0.1:0",
+            "web": {"token_file": "site.token"},
             "trust_stores": [
                 {"name": "old", "file": "old.pem"},
                 {"name": "new", "file": "new.pem"},

@@ -19,7 +19,8 @@ from exporter.config import load
 from tests.listeners import listening, say_nothing, server_context
 from tests.pki import make_leaf
 
-INTERVAL_S = 20
+INTERVAL_S = 45
+ROUND_S = 180
 SILENT, REFUSING, LIVE = 950, 950, 100
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
@@ -42,12 +43,12 @@ def write_config(folder: Path, *, silent: int, closed: int, live: int) -> Path:
         *some(REFUSING, "closed", 2, closed),
         *some(LIVE, "live", 3, live),
     ]
-    # More looks hang at a time (950 x 5 s / 20 s) than there are places
+    # More looks hang at a time (950 x 5 s / 45 s) than there are places
     pace = {"interval": f"{INTERVAL_S}s", "failing_interval": f"{INTERVAL_S}s", "timeout": "5s"}
     document = {
         "listen": "127.0.0.1:0",
         "trust_stores": [{"name": "fw", "file": "ca.pem"}],
-        "probe": {**pace, "concurrency": 200},
+        "probe": {**pace, "concurrency": 90},
         "targets": {"static": targets},
     }
     (folder / "config.yml").write_text(json.dumps(document))
@@ -78,10 +79,10 @@ def of_the_living(found: Samples, name: str) -> dict[str, float]:
     return {target: value for target, value in by_target.items() if target.startswith("live-")}
 
 
-async def watched(url: str, look_count: int) -> tuple[dict[str, list[float]], Samples]:
-    """The moments of the living targets' looks, until each had so many; the last scrape."""
+async def round_of(session: aiohttp.ClientSession, url: str) -> tuple[list[float], Samples]:
+    """What lies between two looks at each of the living from now on; what the last scrape says."""
     moments: dict[str, list[float]] = defaultdict(list)
-    async with aiohttp.ClientSession() as session:
+    async with asyncio.timeout(ROUND_S):
         while True:
             found = await scraped(session, url)
             for target, at_s in of_the_living(
@@ -89,13 +90,44 @@ async def watched(url: str, look_count: int) -> tuple[dict[str, list[float]], Sa
             ).items():
                 if at_s not in moments[target][-1:]:
                     moments[target].append(at_s)
-            if len(moments) == LIVE and min(map(len, moments.values())) >= look_count:
-                return moments, found
-            await SystemClock().sleep(0.5)
+            if len(moments) == LIVE and min(map(len, moments.values())) >= 3:
+                break
+            await SystemClock().sleep(1)
+    # the first may be the look at the start, which comes sooner than a target's own moment
+    return [after - before for at_s in moments.values() for before, after in pairwise(at_s[1:])], (
+        found
+    )
+
+
+def of_answering(found: Samples, name: str) -> float:
+    [value] = [
+        value
+        for labels, value in found[f"fleet_tls_exporter_{name}"]
+        if labels["answering"] == "yes"
+    ]
+    return value
+
+
+async def kept(url: str) -> Samples:
+    """The last scrape of a round in which the living kept their interval.
+
+    A machine that was busy with something else is given more than one round; targets that the dead
+    hold up would keep it in none.
+    """
+    missed, said = 0.0, ""
+    async with aiohttp.ClientSession() as session:
+        for _ in range(3):
+            gaps, found = await round_of(session, url)
+            more = of_answering(found, "missed_intervals") - missed
+            if more == 0 and gaps == pytest.approx([INTERVAL_S] * len(gaps), abs=INTERVAL_S / 2):
+                return found
+            missed += more
+            said += f" {more:.0f} missed, {min(gaps):.1f} - {max(gaps):.1f} s between looks;"
+    pytest.fail(f"rounds:{said}")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(4 * ROUND_S)
 async def test_of_two_thousand_targets_the_hundred_that_live_keep_their_interval(
     tmp_path: Path,
 ) -> None:
@@ -112,21 +144,10 @@ async def test_of_two_thousand_targets_the_hundred_that_live_keep_their_interval
                 live=live,
             )
             async with serving(path) as url:
-                moments, found = await watched(url, 3)
+                found = await kept(url)
 
-    for at_s in moments.values():
-        # the first look comes sooner than a target's own moment
-        gaps = [after - before for before, after in pairwise(at_s[1:])]
-        assert gaps == pytest.approx([INTERVAL_S] * len(gaps), abs=INTERVAL_S / 2)
     assert set(of_the_living(found, "probe_handshake_success").values()) == {1.0}
-    of_answering = {
-        name: [
-            v for labels, v in found[f"fleet_tls_exporter_{name}"] if labels["answering"] == "yes"
-        ]
-        for name in ("missed_intervals", "schedule_lag_max_seconds")
-    }
-    assert of_answering["missed_intervals"] == [0.0]
-    assert of_answering["schedule_lag_max_seconds"][0] < INTERVAL_S / 2
+    assert of_answering(found, "schedule_lag_max_seconds") < INTERVAL_S / 2
     handshakes = found["fleet_tls_probe_handshake_success"]
     dead = [labels["target"] for labels, value in handshakes if value == 0]
     assert len(dead) > 0.9 * (SILENT + REFUSING)

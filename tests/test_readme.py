@@ -3,6 +3,8 @@
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,23 +36,57 @@ BROKEN = 'make demo ARGS="--break unknown-ca"'
 LOOK = "curl -s http://127.0.0.1:9883/metrics | grep device_accepts_gateway"
 
 
+@contextmanager
+def started(command: str, directory: Path) -> Iterator[Daemon]:
+    """The demo as the README starts it; the README's commands have one port."""
+    wait_until(lambda: not is_listening(9883), within_s=60, what="port 9883 to be free")
+    words = ["make", "-C", str(ROOT), *shlex.split(command)[1:]]
+    with Daemon(words, directory=directory) as demo:
+        demo.wait_for_line("Ctrl-C ends it", within_s=90)
+        yield demo
+
+
 @pytest.mark.slow
-def test_the_demo_shows_whether_each_device_accepts_its_gateway(tmp_path: Path) -> None:
-    # one after the other: the README's commands have one port
-    for start, accepted in ((HEALTHY, "1"), (BROKEN, "0")):
-        wait_until(lambda: not is_listening(9883), within_s=60, what="port 9883 to be free")
-        command = ["make", "-C", str(ROOT), *shlex.split(start)[1:]]
+def test_the_demo_is_healthy_or_in_the_outage_and_rolled_back_by_what_it_prints(
+    tmp_path: Path,
+) -> None:
+    with started(HEALTHY, tmp_path / "healthy"):
+        healthy = told_of_each_device()
+    with started(BROKEN, tmp_path / "broken") as demo:
+        shown = told_of_each_device()
+        probe, rollback = printed_by(demo.text())
+        refused = run(probe)
+        # at once after the start its log may tell of too few yet
+        wait_until(lambda: run(rollback).returncode == 0, within_s=60, what="a way back")
+        done = run(rollback.replace("--dry-run", "--yes"))
+        wait_until(
+            lambda: told_of_each_device() == ["1"] * 18, within_s=60, what="all 18 to be back"
+        )
 
-        with Daemon(command, directory=tmp_path / accepted) as demo:
-            demo.wait_for_line("Ctrl-C ends it", within_s=90)
-            shown = subprocess.run(
-                ["bash", "-c", LOOK], capture_output=True, text=True, check=True
-            )
-        samples = [line for line in shown.stdout.splitlines() if not line.startswith("#")]
+    assert healthy == ["1"] * 18
+    assert shown == ["0"] * 18
+    assert refused.returncode == 1
+    assert "unknown_ca" in refused.stdout
+    assert "version 1 " in done.stdout
+    assert "would be accepted by 18" in done.stdout
+    assert done.returncode == 0, done.stderr
 
-        assert len(samples) == 18
-        assert {line.rsplit(" ", 1)[1] for line in samples} == {accepted}
-        assert ("BROKEN" in demo.text()) is (start == BROKEN)
+
+def told_of_each_device() -> list[str]:
+    """What the README's own command shows: one 1 or 0 for each device."""
+    lines = run(LOOK).stdout.splitlines()
+    return [line.rsplit(" ", 1)[1] for line in lines if not line.startswith("#")]
+
+
+def printed_by(text: str) -> list[str]:
+    """The commands of ours that the demo prints: to look, and to ask for a rollback."""
+    return re.findall(r"^  (\S*fleet-tls-exporter .*)$", text, re.MULTILINE)
+
+
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_the_configuration_shown_is_one_that_can_be_used(tmp_path: Path) -> None:

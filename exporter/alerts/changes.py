@@ -133,12 +133,15 @@ def _standing(values: Remediations) -> tuple[Alert, ...]:
             name="FleetTLSRollbackNotReady",
             severity=Severity.WARNING,
             scope=Scope.GATEWAY,
-            expr=f"min by (job, gateway) ({_R}rollback_ready) == 0",
+            expr=f"min by (job, gateway) ({_R}rollback_ready) == 0\n"
+            f"unless on (job, gateway) {_R}served_version == 1",
+            why="With the first version nothing was changed that could be undone",
             for_s=values.not_ready_for,
             summary="there is no way back for {{ $labels.gateway }}",
             description="The certificate that {{ $labels.gateway }} served before could not be"
-            " served again: it is gone, ends soon, its key does not match, or a trust store does"
-            " not accept it. If the present one fails, nothing can be rolled back to.",
+            " served again: it is gone, ends soon, its key does not match, a trust store does not"
+            " accept it, or it was not met on the gateway's second port. If the present one fails,"
+            " nothing can be rolled back to. `remediation status` tells which.",
             dashboard=CHANGES,
         ),
         Alert(

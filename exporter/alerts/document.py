@@ -1,5 +1,6 @@
 """Writes rules/ and docs/alerts.md anew: ``python -m exporter.alerts.document``."""
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -66,20 +67,15 @@ def _alerts() -> Iterator[str]:
 
 
 def _said(alert: Alert) -> str:
-    """Return the summary with a word in place of each value."""
-    text = alert.summary
+    """Return the summary as it mostly reads, with a word in place of each value."""
+    text = re.sub(r"{{ if [^}]+ }}(.*?){{ else }}.*?{{ end }}", r"\1", alert.summary)
     for shown, word in (
-        ("{{ if gt $value 0.0 }}", ""),
-        ("{{ if $labels.source }}log {{ $labels.source }}{{ else }}handshake log{{ end }}", "log"),
         ("{{ $value | humanizeDuration }}", "…"),
         ("{{ $value | humanizePercentage }}", "…%"),
         ("{{ $value }}", "*n*"),
     ):
         text = text.replace(shown, word)
-    for label in ("gateway", "device", "target", "instance", "source", "rotation", "reason",
-                  "device_class", "trust_store", "anchor"):  # fmt: skip
-        text = text.replace(f"{{{{ $labels.{label} }}}}", f"*{label}*")
-    return text.partition("{{ else }}")[0]
+    return re.sub(r"{{ \$labels\.(\w+) }}", r"*\1*", text)
 
 
 def _recordings() -> Iterator[str]:

@@ -9,6 +9,8 @@ from exporter.alerts.values import Endpoints
 from exporter.durations import format_duration
 
 _GATEWAY, _DEVICE = "gateway", "device"
+# What a rotation or a rollback has changed is looked at and scraped some time after
+_SEEN_AFTER_S = 600.0
 
 
 def endpoint_rules(values: Endpoints) -> tuple[Rule, ...]:
@@ -155,10 +157,11 @@ def _changed_expr(label: str, within_s: float) -> str:
         f"count by (job, target) (\n  ({now})\n  unless on (job, target, {label}) {before}\n)\n"
         f"and on (job, target) {before}"
     )
-    phases = f'fleet_tls_rotation_phase{{phase=~"canary|rotating"}}[{within}]'
+    ours_s = within_s + _SEEN_AFTER_S
+    phases = f'fleet_tls_rotation_phase{{phase=~"canary|rotating"}}[{format_duration(ours_s)}]'
     rotating = f"max by (job) (max_over_time({phases})) == 1"
     acted = "max by (job, gateway) (fleet_tls_remediation_last_action_timestamp_seconds)"
     return (
         f"{inside(of_role(differs, _GATEWAY))}\nunless on (job) ({rotating})"
-        f"\nunless on (job, gateway) ({acted} > time() - {within_s:.0f})"
+        f"\nunless on (job, gateway) ({acted} > time() - {ours_s:.0f})"
     )

@@ -1,8 +1,9 @@
 """How a command asks the running service: where it is, who we are, and a bounded answer."""
 
 import http.client
+import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -92,6 +93,31 @@ class Service:
                 f"the service at {self.url} does not show the certificate of its configuration;"
                 " give --url and --ca-file instead"
             )
+
+
+def told_by(service: Service, path: str, key: str) -> Mapping[str, Any]:
+    """Return the answer to ``path``, which holds ``key`` if it is our service that answered.
+
+    Raises:
+        ServiceError: it cannot be reached, refuses, or is another program.
+    """
+    return _read(service, service.ask(path), key)
+
+
+def tell(service: Service, path: str, body: Mapping[str, object], key: str) -> Mapping[str, Any]:
+    """Tell the service something; return its answer, as ``told_by`` does."""
+    said = service.ask(path, method="POST", body=json.dumps(body).encode())
+    return _read(service, said, key)
+
+
+def _read(service: Service, said: bytes, key: str) -> Mapping[str, Any]:
+    try:
+        answer = dict(json.loads(said))
+    except (ValueError, TypeError):
+        answer = {}
+    if key not in answer:
+        raise ServiceError(f"what {service.url} answers is not ours; is it another program?")
+    return answer
 
 
 def asks_the_service(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -84,6 +84,11 @@ COMMANDS: Mapping[str, Place] = {
         name="explain",
         summary="Replay a decision from its evidence.",
     ),
+    "rotation": Place(
+        module="exporter.cli.rotation",
+        name="rotation",
+        summary="The phased rotation of a CA: plan, start, approve, pause, abort.",
+    ),
     "recovery-bundle": Place(
         module="exporter.cli.recovery",
         summary="A certificate by the old CA, for a gateway whose devices cannot be reached.",

@@ -7,8 +7,9 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from exporter.cli.asking import Service, ServiceError, asks_the_service
+from exporter.cli.asking import Service, asks_the_service, tell, told_by
 from exporter.cli.terminal import safe
+from exporter.wording import listed
 
 _BASE = "/api/v1/remediation"
 _BAD_NEWS = 1
@@ -70,7 +71,7 @@ Examples:
 """,
 )
 def remediation() -> None:
-    """What the guarded rollback did and would do; hold, release, approve, stop."""
+    """What the guarded rollback did and would do; hold, release, approve, rehearse, stop."""
 
 
 @remediation.command(
@@ -91,6 +92,14 @@ def status(*, as_json: bool, service: Service) -> int:
         return 0
     switch = {True: "on", False: "off", None: "not known"}[told["kill_switch"]]
     print(f"mode {told['mode']}, kill switch {switch}, budget {told['budget_remaining']}")
+    print(f"dry run: {safe(told['dry_run']['sentence'])}")
+    for one in told["dry_run"]["latest"]:
+        print(
+            safe(
+                f"  decision {one['decision']}, {one['gateway']}: {one['verdict']}:"
+                f" {one['detail']}"
+            )
+        )
     for one in told["gateways"]:
         _show_gateway(one)
     return 0
@@ -179,6 +188,33 @@ def kill_switch(*, state: str, reason: str, by: str, service: Service) -> int:
     return 0
 
 
+@remediation.command(
+    "rehearse",
+    epilog="""\b
+Examples:
+  fleet-tls-exporter remediation rehearse --gateway gw-1 --config config.yml
+
+\b
+Exit codes: 0 it could be rolled back; 1 it could not; 2 it could not be rehearsed.
+""",
+)
+@_gateway
+@_reason
+@_by
+@_json
+@asks_the_service
+def rehearse(*, gateway: str, reason: str, by: str, as_json: bool, service: Service) -> int:
+    """Serve a gateway's previous certificate on its second port, and look at it.
+
+    Devices meet nothing of it: the gateway's own port is not touched.
+    """
+    told = _post(
+        service, "/rehearse", {"gateway": gateway, "reason": reason, "by": by}, "way_back"
+    )
+    print(json.dumps(told) if as_json else safe(f"{gateway}: {_way_back(told)}"))
+    return 0 if told["rollback_ready"] else _BAD_NEWS
+
+
 @click.command(
     "journal",
     epilog="""\b
@@ -225,29 +261,21 @@ def explain(*, number: int, as_json: bool, service: Service) -> int:
         print(json.dumps(told))
         return 0
     _show_decision(told)
-    alike = "decides the same" if told["is_replayed_alike"] else "DECIDES OTHERWISE"
-    print(f"replayed: the function of today {alike} on this evidence")
+    if told["is_replayed_alike"]:
+        print("replayed: the function of today decides the same on this evidence")
+    else:
+        print("replayed: the function of today DECIDES OTHERWISE on this evidence:")
+        print(safe(f"  {told['replayed']['sentence']}"))
+    _show_afterwards(told["afterwards"])
     return 0
 
 
 def _get(service: Service, path: str, key: str) -> Mapping[str, Any]:
-    return _read(service, service.ask(_BASE + path), key)
+    return told_by(service, _BASE + path, key)
 
 
 def _post(service: Service, path: str, body: Mapping[str, object], key: str) -> Mapping[str, Any]:
-    said = service.ask(_BASE + path, method="POST", body=json.dumps(body).encode())
-    return _read(service, said, key)
-
-
-def _read(service: Service, said: bytes, key: str) -> Mapping[str, Any]:
-    """Return an answer, which holds ``key`` if it is our service that answered."""
-    try:
-        told = dict(json.loads(said))
-    except (ValueError, TypeError):
-        told = {}
-    if key not in told:
-        raise ServiceError(f"what {service.url} answers is not ours; is it another program?")
-    return told
+    return tell(service, _BASE + path, body, key)
 
 
 def _entries(service: Service, gateway: str | None, after: int) -> Sequence[Mapping[str, Any]]:
@@ -258,6 +286,8 @@ def _entries(service: Service, gateway: str | None, after: int) -> Sequence[Mapp
 def _line(entry: Mapping[str, Any]) -> str:
     facts = entry["facts"]
     said = facts.get("sentence") or facts.get("detail") or json.dumps(facts, ensure_ascii=False)
+    how = facts.get("ending") or facts.get("verdict")
+    said = f"{how}: {said}" if how else said
     where = f" {entry['gateway']}" if entry["gateway"] else ""
     return safe(f"{entry['number']:>6}  {entry['at']}  {entry['kind']}{where}: {said}")
 
@@ -269,18 +299,34 @@ def _verified(told: Mapping[str, Any]) -> str:
 
 def _show_decision(told: Mapping[str, Any]) -> None:
     print(safe(told["sentence"]))
-    for kind, names in told["forecast"].items():
-        if names:
-            print(safe(f"  {kind:>7}: {len(names)}: {', '.join(names[:18])}"))
+    _show_names(told["forecast"])
     for refusal, said in told["passed"].items():
         print(safe(f"  passed {refusal}: {said}"))
     print(f"  decision {told['id']}, plan {told['plan_hash']}")
 
 
+def _show_names(lists: Mapping[str, Sequence[str]]) -> None:
+    for kind, names in lists.items():
+        if names:
+            print(safe(f"  {kind:>7}: {len(names)}: {listed(names, 18)}"))
+
+
+def _show_afterwards(entry: Mapping[str, Any] | None) -> None:
+    """Show what was measured after the act, in the forecast's words, if anything was begun."""
+    if entry is None:
+        return
+    facts = entry["facts"]
+    how = facts.get("ending") or facts["verdict"]
+    print(safe(f"afterwards, {entry['at']}: {how}: {facts['detail']}"))
+    if "measured" in facts:
+        _show_names(facts["measured"])
+        if facts["surprises"]:
+            print(safe(f"  otherwise than forecast: {listed(facts['surprises'], 18)}"))
+
+
 def _show_gateway(one: Mapping[str, Any]) -> None:
     print(f"\n{safe(one['gateway'])}")
-    ready = {True: "yes", False: "NO", None: "not known"}[one["rollback_ready"]]
-    print(f"  ready to go back: {ready}")
+    print(safe(f"  way back: {_way_back(one)}"))
     if one["hold_until"]:
         print(f"  held until {one['hold_until']}")
     if one["decision"]:
@@ -289,3 +335,15 @@ def _show_gateway(one: Mapping[str, Any]) -> None:
         action = one["action"]
         ending = action["ending"] or action["stage"]
         print(safe(f"  action {action['key']}: {ending}, {action['stage_at']}"))
+
+
+def _way_back(one: Mapping[str, Any]) -> str:
+    told = one["way_back"]
+    if told is None:
+        return "not known"
+    if not one["rollback_ready"]:
+        return f"NOT READY: {told['reason']}"
+    return (
+        f"ready: version {told['version']}, accepted by {told['accepting_devices']} of"
+        f" {told['devices']} devices, rehearsed at {told['rehearsed_at']}"
+    )

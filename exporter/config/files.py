@@ -1,5 +1,6 @@
 """Checks the files that the configuration names; the only checks that read the disk."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 
@@ -10,6 +11,7 @@ from exporter.config.sentences import Finding, Path
 from exporter.errors import CertificateError, ConfigError
 from exporter.probe.client_files import read_pair
 from exporter.text_files import read_bounded
+from exporter.wording import shown
 
 _MAX_PEM_BYTES = 8 * 2**20
 _MAX_SECRET_BYTES = 65_536
@@ -43,11 +45,25 @@ def file_findings(draft: Draft) -> Iterator[Finding]:
         if problem:
             faulty.add(place)
             yield place, problem
+    yield from _signer_findings(draft)
     for place, pair in _pairs(draft).items():
         if not faulty & pair.keys():
             problem = pair_problem(*pair.values())
             if problem:
                 yield place, problem
+
+
+def _signer_findings(draft: Draft) -> Iterator[Finding]:
+    signer = draft.config.rotation.signer
+    if signer is None:
+        return
+    place = ("rotation", "signer")
+    if signer.folder is not None and not signer.folder.is_dir():
+        message = f"{signer.folder}: this is no folder; make it, writable for this program's user"
+        yield (*place, "folder"), message
+    if signer.command and shutil.which(signer.command[0]) is None:
+        message = f"{shown(signer.command[0])} is no program that can be run; write its whole path"
+        yield (*place, "command"), message
 
 
 def _pairs(draft: Draft) -> Mapping[Path, Mapping[Path, FilePath | None]]:
@@ -95,6 +111,7 @@ def _needed(draft: Draft) -> Iterator[tuple[Path, FilePath | None, bool]]:
     yield ("web", "token_file"), config.web.token_file, False
     yield ("probe", "client_cert_file"), config.probe.client_cert_file, True
     yield ("probe", "client_key_file"), config.probe.client_key_file, False
+    yield ("rotation", "new_ca_file"), config.rotation.new_ca_file, True
     for position, http in enumerate(config.targets.http):
         place = draft.place(("targets", "http"), position)
         yield (*place, "token_file"), http.token_file, False

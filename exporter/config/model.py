@@ -10,16 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
 from exporter.anchors import TrustStore
 from exporter.config.anchoring import below
-from exporter.config.sections import (
-    Rotation,
-    TrustStoreSection,
-    Webhook,
-)
+from exporter.config.sections import TrustStoreSection, Webhook
 from exporter.gateway.options import Options as ManagementApiOptions
 from exporter.handshake_log.options import Options as HandshakeLogOptions
 from exporter.metrics.options import Options as MetricsOptions
 from exporter.probe.options import Options as ProbeOptions
 from exporter.remediation.options import Options as RemediationOptions
+from exporter.rotation.options import Options as RotationOptions
 from exporter.targets.entries import Known
 from exporter.targets.model import Target
 from exporter.targets.options import DeviceClass
@@ -93,8 +90,8 @@ class Config(BaseModel):
     )
     webhook: Webhook = Field(Webhook(), description="Who may post alerts.")
     remediation: RemediationOptions = Field(RemediationOptions(), description="Guarded rollback.")
-    rotation: Rotation = Field(
-        Rotation(), description="Phased rotation; read and checked, not used yet."
+    rotation: RotationOptions = Field(
+        RotationOptions(), description="Phased rotation of a CA, and renewal."
     )
 
     _loaded: Loaded = PrivateAttr(Loaded())

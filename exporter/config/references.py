@@ -179,3 +179,9 @@ def _act_findings(draft: Draft) -> Iterator[Finding]:
             " web.client_ca_file"
         )
         yield ("remediation", "mode"), message
+    if config.rotation.mode is Mode.ACT and config.rotation.signer is None:
+        message = (
+            "act needs somebody who signs for the gateways; set rotation.signer.command or"
+            " rotation.signer.folder"
+        )
+        yield ("rotation", "mode"), message

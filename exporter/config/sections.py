@@ -6,7 +6,6 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from exporter.anchors import Profile, WeakCrypto
-from exporter.modes import Mode, ModeField
 from exporter.names import Name
 from exporter.targets.addresses import parse_network
 from exporter.web.options import Users
@@ -41,14 +40,4 @@ class Webhook(BaseModel):
     users: Users = Field({}, description="`NAME: bcrypt hash`, for basic authentication.")
     networks: tuple[Annotated[str, AfterValidator(parse_network)], ...] = Field(
         (), description="IP addresses or networks that alerts may come from; none given: all."
-    )
-
-
-class Rotation(BaseModel):
-    """Phased rotation."""
-
-    model_config = _STRICT
-
-    mode: ModeField = Field(
-        Mode.DRY_RUN, description="`dry_run` plans and only says so; `off` means `disabled`."
     )

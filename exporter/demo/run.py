@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,6 +26,7 @@ from exporter.text_files import read_bounded
 _READY_S = 60.0
 _MAX_TOKEN_BYTES = 4096
 _SUMMARY_EVERY_S = 1.0
+_COMMAND = "fleet-tls-exporter"
 
 Say = Callable[[str], None]
 
@@ -151,8 +154,15 @@ async def _show(
     if options.json:
         say(as_json(found))
         return
-    say(greeting(found, options, await stage.platforms_word()))
+    say(greeting(found, options, await stage.platforms_word(), _command()))
     await _keep_telling(stage, options.devices, say=say, clock=clock)
+
+
+def _command() -> str:
+    """Return how this program is called here: that of a virtual environment by its whole path."""
+    beside = Path(sys.executable).with_name(_COMMAND)
+    is_on_path = shutil.which(_COMMAND) == str(beside)
+    return str(beside) if beside.exists() and not is_on_path else _COMMAND
 
 
 async def _prove(options: DemoOptions, stage: Stage, base: str, clock: Clock) -> None:

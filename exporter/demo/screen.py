@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+from exporter.demo.authorities import GATEWAY_NAME
 from exporter.demo.device import Contact
 from exporter.demo.layout import GATEWAY
 from exporter.demo.options import Break, DemoOptions
@@ -39,8 +40,8 @@ def as_json(found: Whereabouts) -> str:
     return json.dumps(asdict(found))
 
 
-def greeting(found: Whereabouts, options: DemoOptions, platforms_word: str) -> str:
-    """Return what a person sees when everything runs."""
+def greeting(found: Whereabouts, options: DemoOptions, platforms_word: str, command: str) -> str:
+    """Return what a person sees when everything runs; ``command`` is how to call this program."""
     lines = [
         f"A gateway and {options.devices} devices are running on loopback, and are watched.",
         "",
@@ -59,14 +60,30 @@ def greeting(found: Whereabouts, options: DemoOptions, platforms_word: str) -> s
     lines += [
         "Would each device accept what its gateway serves?",
         f"  curl -s {found.exporter}/metrics | grep device_accepts_gateway",
-        "Take a device's anchor away and see it refuse, within seconds:",
-        f"  rm {found.directory}/devices/dev-01/truststore/*.pem; tail -f "
-        f"{found.directory}/gateway.log",
+        "Look at the gateway with the eyes of a device:",
+        f"  {command} probe {found.gateway} --server-name {GATEWAY_NAME} "
+        f"--trust-store {found.directory}/pki/old-ca.pem",
+        *_to_try(found, options.break_, command),
     ]
     others = [way for way in Break if way is not options.break_]
     lines += ["See another outage: stop this with Ctrl-C, then"]
     lines += [f'  make demo ARGS="--break {way}"' for way in others]
     return "\n".join([*lines, "", "Ctrl-C ends it and leaves nothing behind."])
+
+
+def _to_try(found: Whereabouts, broken: Break | None, command: str) -> Iterator[str]:
+    if broken is None:
+        yield "Take a device's anchor away and see it refuse, within seconds:"
+        yield (
+            f"  rm {found.directory}/devices/dev-01/truststore/*.pem; tail -f "
+            f"{found.directory}/gateway.log"
+        )
+        return
+    yield "What would going back do? With --yes in place of --dry-run it is done:"
+    yield (
+        f"  {command} rollback --gateway {GATEWAY} --dry-run --url {found.exporter} "
+        f"--token-file {found.token_file}"
+    )
 
 
 def summary(contacts: Mapping[str, Contact], device_count: int) -> str:

@@ -227,7 +227,8 @@ def judgement_of(
 ) -> Judgement:
     """Return ``verdict`` on ``chain`` explained; ``stores`` by name."""
     held = [stores[name] for name in _stores_in(verdict.trust_store, stores)]
-    known = [*chain, *(anchor for store in held for anchor in store.anchors)]
+    # A device may report an anchor that stands in another store than its own
+    known = [*(anchor for store in stores.values() for anchor in store.anchors), *chain]
     names = {one.fingerprint_sha256: one.subject_cn or one.subject for one in known}
     anchors = {anchor.fingerprint_sha256 for store in held for anchor in store.anchors}
     return Judgement(

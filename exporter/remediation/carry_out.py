@@ -6,7 +6,7 @@ by looking: what is served tells how far it came, and what is sent again carries
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from exporter.clock import Clock
@@ -84,20 +84,21 @@ class CarryOut:
     async def advance(
         self, intent: Intent, stage: Stage, told: Told, facts: Mapping[str, object] | None = None
     ) -> Intent:
-        """Make it durable that ``intent`` has come to ``stage``; return it so."""
+        """Make it durable that ``intent`` has come to ``stage``; return it as it is kept."""
         now = self._clock.now()
         body = {"detail": told.detail, **(facts or {})}
-        await self._records.advance(intent, stage, at=now, ending=told.ending, facts=body)
-        level = logging.ERROR if told.ending not in {None, Ending.RECOVERED} else logging.WARNING
+        kept = await self._records.advance(intent, stage, at=now, ending=told.ending, facts=body)
+        level = logging.ERROR if kept.ending not in {None, Ending.RECOVERED} else logging.WARNING
+        detail = told.detail if kept.stage_at == now else "by another process on this store"
         log.log(
             level,
             "remediation of %s: %s %s %s",
             intent.identity.gateway,
-            stage,
-            told.ending or "",
-            told.detail,
+            kept.stage,
+            kept.ending or "",
+            detail,
         )
-        return replace(intent, stage=stage, stage_at=now, ending=told.ending)
+        return kept
 
     async def _served(self, intent: Intent) -> Told:
         api = self._hands.api(intent.identity.gateway)
@@ -150,7 +151,8 @@ class CarryOut:
         if now - intent.intended_at > _NOT_SENT_AFTER:
             detail = "its evidence is too old for it to be sent, or sent again"
             return Told(ending=Ending.STOPPED, detail=detail)
-        await self._records.attempt(intent, at=now, facts={"sends": "rollback"})
+        if not await self._records.sends(intent, at=now):
+            return Told(ending=Ending.STOPPED, detail="another process on this store ended it")
         fence = Fence(
             idempotency_key=intent.key,
             serving=intent.rolled_away,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from exporter.observations import Reason, RejectedBy
+from exporter.observations import TRUST_REASONS, Reason, RejectedBy
 from exporter.remediation.model import (
     Answer,
     DeviceEvidence,
@@ -11,22 +11,6 @@ from exporter.remediation.model import (
     ServedFact,
 )
 
-TRUST_REASONS = frozenset(
-    {
-        Reason.BAD_SIGNATURE,
-        Reason.REVOKED,
-        Reason.UNKNOWN_CA,
-        Reason.SELF_SIGNED,
-        Reason.CHAIN_INCOMPLETE,
-        Reason.NOT_YET_VALID,
-        Reason.EXPIRED,
-        Reason.WRONG_USAGE,
-        Reason.WEAK_CRYPTO,
-        Reason.HOSTNAME_MISMATCH,
-        Reason.VERIFY_FAILED,
-    }
-)
-"""What a device can hold against its gateway's certificate."""
 _ABOUT_TIME = frozenset({Reason.NOT_YET_VALID, Reason.EXPIRED})
 
 

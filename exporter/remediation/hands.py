@@ -28,10 +28,13 @@ class Returned:
 
     Attributes:
         by_ticket: Devices that came back by a ticket only: it proves nothing.
+        refusing: Devices whose latest full handshake since then failed, because they refuse the
+            gateway's certificate.
     """
 
     back: Collection[str]
     by_ticket: Collection[str]
+    refusing: Collection[str] = ()
 
 
 class Hands(Protocol):
@@ -50,6 +53,10 @@ class Hands(Protocol):
 
         ``chain``: the fingerprints to be shown, leaf first; empty where only ``leaf`` is known.
         """
+        ...
+
+    async def meet(self, gateway: str, address: str, chain: Sequence[str], leaf: str) -> Looked:
+        """Look likewise at the second port of ``gateway``, which its API said is ``address``."""
         ...
 
     def returned(self, gateway: str, since: datetime) -> Returned:

@@ -1,11 +1,14 @@
 """An action on one gateway and how far it has come; pure values."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from exporter.errors import ExporterError
 from exporter.remediation.model import Asker, Identity
+
+_MOST_CHARS = 200
 
 
 class Ending(StrEnum):
@@ -33,6 +36,11 @@ class Stage(StrEnum):
     SERVED = "served"
     """The gateway was seen to serve the intended chain by every look."""
     ENDED = "ended"
+
+    def is_before(self, other: "Stage") -> bool:
+        """Return whether ``other`` is further on."""
+        stages = list(Stage)
+        return stages.index(self) < stages.index(other)
 
 
 class TakenError(ExporterError):
@@ -71,7 +79,11 @@ class Intent:
     @property
     def key(self) -> str:
         """The ``Idempotency-Key`` of everything that is sent for it."""
-        return f"{self.identity.key}:{self.round}"
+        key = self.identity.key
+        if not key.isascii() or " " in key or len(key) > _MOST_CHARS:
+            # A header carries visible ASCII only, and a gateway may have any name
+            key = f"rollback:{hashlib.sha256(key.encode()).hexdigest()}"
+        return f"{key}:{self.round}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

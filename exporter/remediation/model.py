@@ -216,7 +216,8 @@ class Evidence:
 
     Attributes:
         is_control_good: A control target on the same network path answered; None: there is none.
-        clock_offset_s: Our clock minus the others'; None: nobody told theirs.
+        clock_offset_s: Our clock minus the management API's; None: it did not tell its own.
+        alerts_offset_at_most_s: Our clock minus the alerts' is at most this; None: not known.
         served_detail: Why ``served`` is None; likewise ``versions_detail``.
         is_in_progress: An action on this gateway has no outcome yet.
         is_fleet_busy: An automatic action on another gateway has no outcome yet.
@@ -233,6 +234,7 @@ class Evidence:
     alert: AlertState
     is_control_good: bool | None = None
     clock_offset_s: float | None = None
+    alerts_offset_at_most_s: float | None = None
     served: ServedFact | None = None
     served_detail: str = ""
     versions: VersionsFact | None = None
@@ -310,3 +312,11 @@ class Decision:
     identity: Identity | None
     plan_hash: str
     sentence: str
+
+    @property
+    def gist(self) -> object:
+        """What is decided and why, without the words."""
+        return (
+            self.outcome, frozenset(self.refusals), frozenset(self.passed), self.identity,
+            self.plan_hash, self.forecast, self.witnesses,
+        )  # fmt: skip

@@ -55,6 +55,13 @@ class Options(BaseModel):
     compromised: tuple[Annotated[str, AfterValidator(_fingerprint)], ...] = Field(
         (), description="SHA-256 of leaves that must never be served again; in hex."
     )
+    rehearsal_interval: Duration = Field(
+        86_400.0,
+        ge=0,
+        le=90 * 86_400,
+        description="How often the previous certificate is served on the agent's second port and"
+        " shaken hands with; `0s`: only when a person asks.",
+    )
     max_actions_per_hour: int = Field(
         3, ge=1, le=100, description="Automatic actions in the whole fleet."
     )

@@ -1,18 +1,25 @@
 """What remediation must not forget: intents, holds, approvals, the switch; all in the journal."""
 
+import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from exporter.errors import StoreError
 from exporter.journal import Entry, Kind, append, entries
 from exporter.operations import last_operation, next_operation
-from exporter.remediation import codec
+from exporter.remediation import codec, trial_rows
 from exporter.remediation import rows as rows_of
+from exporter.remediation.hindsight import Judgement, Score, Trial
 from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, Stage
-from exporter.remediation.model import Approval, Asker, RolledAway
+from exporter.remediation.model import Approval, Asker, Forecast, Identity, Outcome, RolledAway
+from exporter.remediation.readiness import Rehearsed
 from exporter.store import Store
+
+log = logging.getLogger(__name__)
 
 _HOUR = timedelta(hours=1)
 _LONGEST_FLIP_FLOP = timedelta(days=90)
@@ -45,9 +52,16 @@ class Records:
     # Decisions and intents
 
     async def note_decision(self, case: codec.Case) -> Entry:
-        """Keep a decision with its evidence; return its entry."""
+        """Keep a decision with its evidence; return its entry.
+
+        A rollback that automation only says is to be judged afterwards.
+        """
+        is_said = case.decision.outcome is Outcome.WOULD_ROLLBACK
         async with self._store.writing() as connection:
-            return await rows_of.decision(connection, case)
+            entry = await rows_of.decision(connection, case)
+            if is_said and case.question.asker is Asker.AUTOMATION:
+                await trial_rows.put(connection, case, entry.number)
+            return entry
 
     async def intend(self, case: codec.Case, *, hold: timedelta, by: str = "") -> Intent:
         """Make an action durable before anything of it is sent, together with its decision.
@@ -92,23 +106,32 @@ class Records:
     async def advance(
         self, intent: Intent, stage: Stage, *, at: datetime, ending: Ending | None = None,
         facts: Mapping[str, object] | None = None,
-    ) -> None:  # fmt: skip
-        """Note that ``intent`` has come to ``stage``."""
+    ) -> Intent:  # fmt: skip
+        """Note that ``intent`` has come to ``stage``; return it as it is then.
+
+        What another process on this store brought as far or further stays as that one left it:
+        one that was stopped for a while must not take an end back.
+        """
         kind = Kind.OUTCOME if stage is Stage.ENDED else Kind.ATTEMPT
         body = {"key": intent.key, "stage": stage, "ending": ending, **(facts or {})}
+        advanced = replace(intent, stage=stage, stage_at=at, ending=ending)
         async with self._store.writing() as connection:
+            kept = await rows_of.kept(connection, intent)
+            if not kept.stage.is_before(stage):
+                return kept
             await append(connection, kind, body, at=at, gateway=intent.identity.gateway)
-            await connection.execute(
-                text(
-                    "UPDATE remediation_intent SET stage = :stage, stage_at = :at,"
-                    " ending = :ending WHERE identity = :identity AND round = :round"
-                ),
-                {
-                    "stage": stage.value, "at": at.isoformat(),
-                    "ending": ending.value if ending else None,
-                    "identity": intent.identity.key, "round": intent.round,
-                },
-            )  # fmt: skip
+            await rows_of.put_stage(connection, advanced)
+        return advanced
+
+    async def sends(self, intent: Intent, *, at: datetime) -> bool:
+        """Note that its request is about to be sent; False: it has an end, nothing may be sent."""
+        async with self._store.writing() as connection:
+            kept = await rows_of.kept(connection, intent)
+            if kept.stage is Stage.ENDED:
+                return False
+            body = {"key": intent.key, "sends": "rollback"}
+            await append(connection, Kind.ATTEMPT, body, at=at, gateway=intent.identity.gateway)
+            return True
 
     async def attempt(self, intent: Intent, *, at: datetime, facts: Mapping[str, object]) -> Entry:
         """Note something that was tried, seen or answered on the way."""
@@ -136,12 +159,82 @@ class Records:
             )
             return {str(row["gateway"]): rows_of.intent(row) for row in rows.mappings()}
 
+    # Rehearsals
+
+    async def note_rehearsal(self, rehearsed: Rehearsed, *, by: str = "") -> None:
+        """Keep what came of a rehearsal; ``by``: the person who asked for it."""
+        async with self._store.writing() as connection:
+            await rows_of.put_rehearsal(connection, rehearsed, by)
+
+    async def rehearsed(self, gateway: str) -> Rehearsed | None:
+        """Return the latest rehearsal on ``gateway``; None: there was none."""
+        async with self._store.reading() as connection:
+            return await rows_of.rehearsal(connection, gateway)
+
+    # Would-be rollbacks
+
+    async def pending_trials(self) -> list[Trial]:
+        """Return the would-be rollbacks that are not judged yet, the oldest first."""
+        async with self._store.reading() as connection:
+            return await trial_rows.pending(connection)
+
+    async def judge(
+        self, trial: Trial, judgement: Judgement, forecast: Forecast | None, *, at: datetime
+    ) -> None:
+        """Keep what became of a would-be rollback."""
+        async with self._store.writing() as connection:
+            await trial_rows.judge(connection, trial, judgement, forecast, at)
+
+    async def score(self) -> Score:
+        """Return how the would-be rollbacks turned out."""
+        async with self._store.reading() as connection:
+            return await trial_rows.score(connection)
+
     async def journal(
         self, *, gateway: str | None = None, after: int = 0, limit: int = 1_000
     ) -> list[Entry]:
         """Return entries of the journal, the oldest first."""
         async with self._store.reading() as connection:
             return await entries(connection, gateway=gateway, after=after, limit=limit)
+
+    async def case(self, number: int) -> codec.Case | None:
+        """Return the decision of that entry; None: there is none, or it cannot be read."""
+        async with self._store.reading() as connection:
+            found = await entries(connection, kinds=[Kind.DECISION], after=number - 1, limit=1)
+        if not found or found[0].number != number:
+            return None
+        try:
+            return codec.from_json(json.dumps(found[0].facts()["case"]))
+        except StoreError as exc:
+            log.warning("decision %d: %s", number, exc)
+            return None
+
+    async def judgement_of(self, identity: Identity) -> Entry | None:
+        """Return how a would-be rollback was judged; None: there was none, or not yet."""
+        async with self._store.reading() as connection:
+            found = await entries(connection, gateway=identity.gateway, kinds=[Kind.JUDGEMENT])
+        same = (one for one in found if one.facts()["identity"] == identity.key)
+        return next(same, None)
+
+    async def outcome_of(self, decision: int) -> Entry | None:
+        """Return the end of the action that a decision began; None: none, or not yet."""
+        async with self._store.reading() as connection:
+            row = (
+                (
+                    await connection.execute(
+                        text("SELECT * FROM remediation_intent WHERE decision_number = :number"),
+                        {"number": decision},
+                    )
+                )
+                .mappings()
+                .first()
+            )
+            if row is None:
+                return None
+            intent = rows_of.intent(row)
+            gateway = intent.identity.gateway
+            ends = await entries(connection, gateway=gateway, kinds=[Kind.OUTCOME], after=decision)
+        return next((one for one in ends if one.facts()["key"] == intent.key), None)
 
     # What persons do
 

@@ -84,7 +84,7 @@ class Responder:
         self._carry_out = CarryOut(
             records, hands, clock, options=options, why_stopped=self.switch.why_stopped
         )
-        self._waiting = Waiting(self._carry_out, hands, clock, options=options)
+        self._waiting = Waiting(self._carry_out, records, hands, clock, options=options)
         self._watched: dict[str, _Watch] = {}
         self._deciding: set[str] = set()
         self._tasks = asyncio.TaskGroup()
@@ -165,6 +165,10 @@ class Responder:
         """Return whether an alert about ``gateway`` fires, as of the last time it was asked."""
         return AlertState.FIRING if gateway in self._watched else AlertState.RESOLVED
 
+    def is_asked_about(self, gateway: str) -> bool:
+        """Return whether an alert about ``gateway`` fires, or it is being decided about."""
+        return gateway in self._watched or gateway in self._deciding
+
     # Decisions
 
     async def ask(
@@ -183,19 +187,28 @@ class Responder:
             raise BusyError(f"{gateway} is being decided about at this moment; try again")
         self._deciding.add(gateway)
         try:
-            evidence = await self._evidence(gateway, alert)
+            evidence = await self.evidence(gateway, alert)
             case = decided(evidence, self._options(), now=self._clock.now(), question=question)
             return await self._settle(case, by)
         finally:
             self._deciding.discard(gateway)
 
-    async def _evidence(self, gateway: str, alert: AlertState) -> Evidence:
+    async def evidence(self, gateway: str, alert: AlertState) -> Evidence:
+        """Return all that is known of ``gateway``, looked at now.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
         gathered = await self._hands.gather(gateway, alert)
         # Last, so that nothing can have begun between this and the intent but by another process
         past = await self._records.past(gateway, now=self._clock.now())
         killed = True if past.is_killed else await self.switch.is_killed()
         known = {field.name: getattr(past, field.name) for field in fields(Past)}
-        return replace(gathered, **{**known, "is_killed": killed})
+        return replace(
+            gathered,
+            **{**known, "is_killed": killed},
+            alerts_offset_at_most_s=self._inbox.clock_offset_at_most_s(),
+        )
 
     async def _settle(self, case: Case, by: str) -> Decided:
         gateway = case.evidence.gateway

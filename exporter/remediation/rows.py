@@ -9,6 +9,7 @@ from exporter.journal import Entry, Kind, append
 from exporter.remediation import codec
 from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, Stage, TakenError
 from exporter.remediation.model import Approval, Asker, Identity
+from exporter.remediation.readiness import Rehearsed
 from exporter.transaction import Transaction
 
 
@@ -81,6 +82,32 @@ async def put_intent(connection: Transaction, intent: Intent) -> None:
     )
 
 
+async def kept(connection: Transaction, intended: Intent) -> Intent:
+    """Return an intent as the store has it now."""
+    rows = await connection.execute(
+        text("SELECT * FROM remediation_intent WHERE identity = :identity AND round = :round"),
+        {"identity": intended.identity.key, "round": intended.round},
+    )
+    return intent(rows.mappings().one())
+
+
+async def put_stage(connection: Transaction, advanced: Intent) -> None:
+    """Write how far an intent has come."""
+    await connection.execute(
+        text(
+            "UPDATE remediation_intent SET stage = :stage, stage_at = :at, ending = :ending"
+            " WHERE identity = :identity AND round = :round"
+        ),
+        {
+            "stage": advanced.stage.value,
+            "at": advanced.stage_at.isoformat(),
+            "ending": advanced.ending.value if advanced.ending else None,
+            "identity": advanced.identity.key,
+            "round": advanced.round,
+        },
+    )
+
+
 def intent(row: RowMapping) -> Intent:
     """Return the intent of a row."""
     return Intent(
@@ -148,3 +175,47 @@ async def approval(connection: Transaction, gateway: str) -> Approval | None:
 async def is_killed(connection: Transaction) -> bool:
     """Return whether the kill switch is on."""
     return bool(await connection.scalar(text("SELECT count(*) FROM remediation_kill_switch")))
+
+
+async def put_rehearsal(connection: Transaction, rehearsed: Rehearsed, by: str) -> None:
+    """Keep what came of a rehearsal in place of the one before, and in the journal."""
+    facts = {
+        "version": rehearsed.version,
+        "fingerprint": rehearsed.fingerprint,
+        "fault": rehearsed.fault,
+    }
+    await append(
+        connection,
+        Kind.REHEARSAL,
+        {**facts, "by": by},
+        at=rehearsed.at,
+        gateway=rehearsed.gateway,
+    )
+    values = {**facts, "gateway": rehearsed.gateway, "at": rehearsed.at.isoformat()}
+    await connection.execute(
+        text("DELETE FROM remediation_rehearsal WHERE gateway = :gateway"), values
+    )
+    await connection.execute(
+        text(
+            "INSERT INTO remediation_rehearsal (gateway, version, fingerprint, at, fault)"
+            " VALUES (:gateway, :version, :fingerprint, :at, :fault)"
+        ),
+        values,
+    )
+
+
+async def rehearsal(connection: Transaction, gateway: str) -> Rehearsed | None:
+    """Return the latest rehearsal on ``gateway``; None: there was none."""
+    rows = await connection.execute(
+        text("SELECT * FROM remediation_rehearsal WHERE gateway = :gateway"), {"gateway": gateway}
+    )
+    row = rows.mappings().first()
+    if row is None:
+        return None
+    return Rehearsed(
+        gateway=gateway,
+        version=int(row["version"]),
+        fingerprint=str(row["fingerprint"]),
+        at=datetime.fromisoformat(str(row["at"])),
+        fault=str(row["fault"]),
+    )

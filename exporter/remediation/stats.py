@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from exporter.clock import Clock
 from exporter.labels import label_value
 from exporter.modes import Mode
+from exporter.remediation.hindsight import Score
 from exporter.remediation.intents import Ending, Hold, Intent, Stage
 from exporter.remediation.model import Asker, Decision, Outcome, Refusal
 from exporter.remediation.options import Options
+from exporter.remediation.readiness import Readiness
 
 _P = "fleet_tls_remediation_"
 _HOUR = timedelta(hours=1)
@@ -27,7 +29,9 @@ class RemediationStats:
         self._holds: dict[str, datetime] = {}
         self._acted: dict[str, datetime] = {}
         self._automatic: list[datetime] = []
-        self.ready: dict[str, bool] = {}
+        self.score = Score()
+        """How would-be rollbacks turned out."""
+        self.ready: dict[str, Readiness] = {}
         """By gateway: whether the previous version could be served at once."""
 
     def restore(self, latest: Mapping[str, Intent], holds: Mapping[str, Hold]) -> None:
@@ -90,13 +94,19 @@ class RemediationStats:
         samples: Mapping[str, Iterable[str]] = {
             "mode": (f'{{mode="{mode}"}} {int(mode is self.mode)}' for mode in Mode),
             "rollback_ready": (
-                f"{_at(name)} {int(it)}" for name, it in sorted(self.ready.items())
+                f"{_at(name)} {int(it.is_ready)}" for name, it in sorted(self.ready.items())
+            ),
+            "served_version": (
+                f"{_at(name)} {it.served_version}"
+                for name, it in sorted(self.ready.items())
+                if it.served_version is not None
             ),
             "decisions_total": _counted("outcome", self._decisions),
             "refusals_total": _counted("reason", self._refusals),
             "actions_total": _counted("outcome", self._actions),
             "hold_until_timestamp_seconds": _moments(self.holds),
             "last_action_timestamp_seconds": _moments(self._acted),
+            "would_be_actions": _would_be(self.score),
             "budget_remaining": (f" {self.budget_remaining}",),
         }
         return samples.get(family.removeprefix(_P), ())
@@ -106,6 +116,12 @@ def _counted(
     label: str, counts: Mapping[Outcome, int] | Mapping[Refusal, int] | Mapping[Ending, int]
 ) -> Iterable[str]:
     return (f'{{{label}="{value}"}} {count}' for value, count in counts.items())
+
+
+def _would_be(score: Score) -> Iterable[str]:
+    yield f'{{verdict="pending"}} {score.pending_count}'
+    for verdict, count in score.counts.items():
+        yield f'{{verdict="{verdict}"}} {count}'
 
 
 def _moments(moments: Mapping[str, datetime]) -> Iterable[str]:

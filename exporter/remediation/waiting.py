@@ -11,7 +11,9 @@ from exporter.gateway.messages import RecoveryRequest
 from exporter.remediation.carry_out import CarryOut, Told
 from exporter.remediation.hands import Hands, Returned
 from exporter.remediation.intents import Ending, Intent, Stage
+from exporter.remediation.measure import beside, measured
 from exporter.remediation.options import Options
+from exporter.remediation.records import Records
 from exporter.wording import listed
 
 _COUNT_EVERY_S = 1.0
@@ -45,9 +47,16 @@ class Waiting:
     """The second proof: full handshakes of the devices themselves."""
 
     def __init__(
-        self, carry_out: CarryOut, hands: Hands, clock: Clock, *, options: Callable[[], Options]
+        self,
+        carry_out: CarryOut,
+        records: Records,
+        hands: Hands,
+        clock: Clock,
+        *,
+        options: Callable[[], Options],
     ) -> None:
         self._carry_out = carry_out
+        self._records = records
         self._hands = hands
         self._clock = clock
         self._options = options
@@ -62,7 +71,8 @@ class Waiting:
         if not intent.devices:
             detail = "it is served; nobody connected before, so nobody can show that it works"
             told = Told(ending=Ending.UNPROVEN, detail=detail)
-            return await self._carry_out.advance(intent, Stage.ENDED, told)
+            facts = await self._measured(intent)
+            return await self._carry_out.advance(intent, Stage.ENDED, told, facts)
         if await self._enough(intent, patience):
             return await self._end(intent, Ending.RECOVERED)
         out = self._out(intent)
@@ -128,10 +138,18 @@ class Waiting:
             "out": out,
             "by_ticket": sorted(set(intent.devices) & set(returned.by_ticket)),
             "recovery": {key: list(names) for key, names in (asked or {}).items()},
+            **await self._measured(intent),
         }
         return await self._carry_out.advance(
             intent, Stage.ENDED, Told(ending=ending, detail=detail), facts
         )
+
+    async def _measured(self, intent: Intent) -> Mapping[str, object]:
+        """Return what was forecast and what became of each device, by name."""
+        case = await self._records.case(intent.decision_number)
+        if case is None:
+            return {}
+        return beside(case.decision.forecast, measured(case.evidence, self._returned(intent)))
 
 
 def _bundle_command(gateway: str) -> str:

@@ -11,16 +11,18 @@ from datetime import datetime, timedelta
 from exporter.certificates import read_pem
 from exporter.clock import Clock
 from exporter.errors import ExporterError
-from exporter.gateway.api import Fence, ManagementApi
+from exporter.gateway.api import Fence, GatewayError, GatewayReason, ManagementApi
 from exporter.gateway.messages import (
     ConfirmRequest,
     CsrRequest,
+    Operation,
     RehearseRequest,
     RollbackRequest,
     RotateRequest,
     TrustStoreOperation,
     TrustStoreUpdateRequest,
     ValidateRequest,
+    ValidationMode,
 )
 from exporter.rotation.gate import rotation_blockers
 from exporter.rotation.hands import Hands
@@ -36,11 +38,27 @@ _PAUSE = timedelta(minutes=1)
 _LONGEST_DOUBLING = 6
 
 
-class CarryOut:
-    """Does what ``next_action`` says, and no more."""
+async def _always(_step: Step) -> bool:
+    return True
 
-    def __init__(self, records: Records, hands: Hands, clock: Clock) -> None:
+
+class CarryOut:
+    """Does what ``next_action`` says, and no more.
+
+    Args:
+        may_go_on: Asked between the gateways of one step.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        hands: Hands,
+        clock: Clock,
+        *,
+        may_go_on: Callable[[Step], Awaitable[bool]] = _always,
+    ) -> None:
         self._records = records
+        self._may_go_on = may_go_on
         self._hands = hands
         self._clock = clock
         at_gateway: Mapping[Step, Callable[[Rotation, View, str, Action], Awaitable[Rotation]]] = {
@@ -65,7 +83,9 @@ class CarryOut:
             }
             rotation = with_marks(rotation, begun_at=self._now, gateways=gateways)
             await self._note(rotation, action.step, {"why": action.why})
-        for name in action.gateways:
+        for place, name in enumerate(action.gateways):
+            if place and not await self._may_go_on(action.step):
+                return rotation
             rotation = await self._at_gateway[action.step](rotation, view, name, action)
         if action.devices:
             rotation = await self._at_devices(rotation, view, action)
@@ -142,13 +162,35 @@ class CarryOut:
         serving = view.facts.gateways[name].served
         fence = replace(_fence(rotation, Step.ROTATE, name, number), serving=serving)
         try:
-            answer = await self._api(name).rotate(request, fence)
+            answer = await self._ask_to_rotate(rotation, name, request, fence)
         except ExporterError as exc:
             await self._note(rotation, Step.ROTATE, {"error": str(exc)}, gateway=name)
         else:
             told = {"answer": answer.status, "detail": answer.detail}
             await self._note(rotation, Step.ROTATE, told, gateway=name)
         return rotation
+
+    async def _ask_to_rotate(
+        self, rotation: Rotation, name: str, request: RotateRequest, fence: Fence
+    ) -> Operation:
+        """Ask strictly; again without that only where all who object were left out by a person.
+
+        Raises:
+            GatewayError: it was refused, or may or may not have been done.
+        """
+        try:
+            return await self._api(name).rotate(request, fence)
+        except GatewayError as exc:
+            objecting = set(exc.devices)
+            is_refused = exc.reason is GatewayReason.REFUSED and not exc.is_outcome_unknown
+            if not is_refused or not objecting or objecting - rotation.marks.excluded.keys():
+                raise
+        number = await self._operation(name)
+        told = {"left_out": sorted(objecting), "operation_number": number}
+        await self._note(rotation, Step.ROTATE, told, gateway=name)
+        again = replace(_fence(rotation, Step.ROTATE, name, number), serving=fence.serving)
+        without = request.model_copy(update={"validation_mode": ValidationMode.NONE})
+        return await self._api(name).rotate(without, again)
 
     async def _confirm(
         self, rotation: Rotation, _view: View, name: str, _action: Action

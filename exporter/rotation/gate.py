@@ -1,7 +1,6 @@
 """Whether the next step may be taken, and all that is in its way, by name; pure."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
 
 from exporter.rotation.blockers import Blocker, BlockReason, Gate, of_gateway, of_rotation
 from exporter.rotation.devices import (
@@ -13,7 +12,7 @@ from exporter.rotation.devices import (
     unwilling,
 )
 from exporter.rotation.model import Consent, GatewayFacts, Phase
-from exporter.rotation.phases import consent_needed, soak_until
+from exporter.rotation.phases import consent_needed, needed_until, soak_until
 from exporter.rotation.view import View
 
 Check = Callable[[View], Iterator[Blocker]]
@@ -134,8 +133,10 @@ def _way_back(view: View, name: str) -> Iterator[Blocker]:
     if found.is_ready is not True:
         said = "the certificate it serves must be one that could be served again at any time"
         yield of_gateway(name, BlockReason.NOT_READY, said)
-    needed_until = view.now + timedelta(seconds=max(view.plan.overlap_s, view.options.overlap))
-    if found.before_not_after is None or found.before_not_after <= needed_until:
+    if view.plan.is_renewal:
+        return  # that it ends soon is why it is renewed
+    until = needed_until(view.plan, now=view.now, options=view.options)
+    if found.before_not_after is None or found.before_not_after <= until:
         said = "what it serves ends before the overlap does; renew it under the old CA first"
         yield of_gateway(
             name, BlockReason.OLD_VERSION_ENDS, said, expected_at=found.before_not_after

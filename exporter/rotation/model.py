@@ -298,6 +298,8 @@ class Marks:
         removing_at: When REMOVE was begun.
         is_aborting: A person aborted it: only the way back is left.
         ended: How it ended; None: it has not.
+        phase: Where it was found at the last look, ``phase_at`` since when; told, never gone by.
+        longest_absence_s: The longest silence of a device that was seen so far.
     """
 
     consents: Mapping[Consent, str] = field(default_factory=dict)
@@ -309,6 +311,9 @@ class Marks:
     is_paused: bool = False
     is_aborting: bool = False
     ended: Phase | None = None
+    phase: Phase | None = None
+    phase_at: datetime | None = None
+    longest_absence_s: float = 0.0
 
     def gateway(self, name: str) -> GatewayMark:
         """Return what was done to a gateway."""

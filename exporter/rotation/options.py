@@ -36,7 +36,7 @@ class Signer(BaseModel):
 
 
 class Options(BaseModel):
-    """Phased rotation."""
+    """The phased rotation of a CA, and the renewal of certificates under the same CA."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -45,6 +45,14 @@ class Options(BaseModel):
     )
     signer: Signer | None = Field(
         None, description="Signs the gateways' requests by the new CA; none: no rotation begins."
+    )
+    new_ca_file: Path | None = Field(
+        None,
+        description="Certificate of the CA that is to come, PEM; what `rotation plan` and `start`"
+        " go by where they are given none.",
+    )
+    interval: Duration = Field(
+        30.0, gt=0, le=600, description="So often it is looked at what can be done next."
     )
     overlap: Duration = Field(
         7 * _DAY_S, gt=0, le=90 * _DAY_S, description="Both CAs stay trusted so long at least."

@@ -206,9 +206,19 @@ def overlap_end(
     if len(known) < len(since):
         return None
     intervals = [one.contact_interval_s or 0.0 for one in included(facts, marks)]
-    least_s = max(plan.overlap_s, options.overlap, facts.longest_absence_s, *intervals, 0.0)
+    absent_s = max(facts.longest_absence_s, marks.longest_absence_s)
+    least_s = max(plan.overlap_s, options.overlap, absent_s, *intervals, 0.0)
     tickets = [one.tickets_until for one in facts.gateways.values() if one.tickets_until]
     return max((max(known) + timedelta(seconds=least_s), *tickets))
+
+
+def needed_until(plan: Plan, *, now: datetime, options: Options) -> datetime:
+    """Return until when the new chain, and what it replaces, have to be good at least.
+
+    A renewal has no overlap, and may be of a certificate that lives for days.
+    """
+    least_s = options.soak if plan.is_renewal else max(plan.overlap_s, options.overlap)
+    return now + timedelta(seconds=least_s)
 
 
 def consent_needed(phase: Phase) -> Consent | None:

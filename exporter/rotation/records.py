@@ -8,12 +8,13 @@ from pydantic import TypeAdapter
 from sqlalchemy import RowMapping, text
 
 from exporter.errors import ExporterError
-from exporter.journal import Kind, append
+from exporter.journal import Entry, Kind, append, entries
 from exporter.operations import next_operation
 from exporter.rotation.model import Marks, Plan
 from exporter.store import Store
 
 _PLAN, _MARKS = TypeAdapter(Plan), TypeAdapter(Marks)
+_PART = 1_000
 
 
 class TakenError(ExporterError):
@@ -132,12 +133,24 @@ class Records:
             )
             return [_rotation(row) for row in rows.mappings()]
 
-    async def removed(self) -> frozenset[str]:
-        """Return the CAs whose removal from devices was begun, ever, by any rotation."""
+    async def removed(self) -> Mapping[str, str]:
+        """Return the CAs whose removal from devices was ever begun, as PEM by SHA-256."""
         async with self._store.reading() as connection:
             rows = await connection.execute(text("SELECT * FROM rotation"))
             found = [_rotation(row) for row in rows.mappings()]
-        return frozenset(one.plan.old_ca for one in found if one.marks.removing_at is not None)
+        return {one.plan.old_ca: one.old_pem for one in found if one.marks.removing_at is not None}
+
+    async def history(self, name: str | None, *, after: int, limit: int) -> list[Entry]:
+        """Return the journal's entries about one rotation, or about all, the oldest first."""
+        found: list[Entry] = []
+        async with self._store.reading() as connection:
+            while len(found) < limit:
+                part = await entries(connection, kinds=(Kind.ROTATION,), after=after, limit=_PART)
+                found += [one for one in part if name in (None, one.facts().get("rotation"))]
+                if len(part) < _PART:
+                    break
+                after = part[-1].number
+        return found[:limit]
 
     async def get(self, name: str) -> Rotation | None:
         """Return one, also one that has ended; None: there is none of that name."""

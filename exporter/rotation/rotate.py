@@ -4,48 +4,70 @@ Nothing but the marks outlives a tick; the position is derived from facts each t
 word changes marks only, and what follows from it is found at the next look.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from exporter.clock import Clock, every
-from exporter.errors import ExporterError
+from exporter.clock import Clock
+from exporter.errors import ExporterError, StoreError
 from exporter.modes import Mode
 from exporter.rotation.blockers import Gate
 from exporter.rotation.carry_out import CarryOut
-from exporter.rotation.gate import gate_of
 from exporter.rotation.hands import Hands
 from exporter.rotation.model import ENDED, Consent, GatewayMark, Marks, PlannedGateway, Step
 from exporter.rotation.options import Options
 from exporter.rotation.phases import TRANSITIONS, before_of, consent_needed
 from exporter.rotation.reconcile import adopted, reconciled
 from exporter.rotation.records import Records, Rotation, with_marks
-from exporter.rotation.steps import Action, next_action
+from exporter.rotation.seen import Seen, seen_of
+from exporter.rotation.steps import next_action
 from exporter.rotation.view import View, view_of
 
 log = logging.getLogger(__name__)
 
-_TICK_S = 30.0
 _MOST_STEPS = 1_000
+_PATIENCE_S = 20.0
+_MUCH_LONGER = 1.25
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class RotationError(ExporterError):
     """What a person asked for cannot be done as it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One rotation as it was last looked at.
+class BusyError(RotationError):
+    """A step is being carried out at this moment; the same may be asked again."""
 
-    Attributes:
-        would: What would be done next, were the mode ``act``.
+
+async def _not_killed() -> bool | None:
+    return False
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def _in_turn(
+    method: Callable[Concatenate["Rotator", _P], Awaitable[_T]],
+) -> Callable[Concatenate["Rotator", _P], Coroutine[Any, Any, _T]]:
+    """Let a person's word wait for the end of the step that is being carried out.
+
+    Both write the marks as a whole: at once, the one would be lost.
     """
 
-    rotation: Rotation
-    view: View
-    gate: Gate
-    would: Action | None
+    @wraps(method)
+    async def waiting(self: "Rotator", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        async with self.turn():
+            return await method(self, *args, **kwargs)
+
+    return waiting
 
 
 class Rotator:
@@ -63,22 +85,44 @@ class Rotator:
         clock: Clock,
         *,
         options: Callable[[], Options],
-        is_killed: Callable[[], bool | None] = lambda: False,
+        is_killed: Callable[[], Awaitable[bool | None]] = _not_killed,
     ) -> None:
         self._records = records
         self._hands = hands
         self._clock = clock
         self._options = options
         self._is_killed = is_killed
-        self._carry_out = CarryOut(records, hands, clock)
+        self._carry_out = CarryOut(records, hands, clock, may_go_on=self._may_go_on)
+        self._turn = asyncio.Lock()
+        self._askers = 0
+        self._asked = asyncio.Event()
         self._open: Mapping[str, Rotation] | None = None
-        self._removed: frozenset[str] = frozenset()
+        self._removed: Mapping[str, str] = {}
         self.seen: dict[str, Seen] = {}
         """By name, as of the last look; one that has ended stays until a restart."""
 
     async def run(self) -> None:
         """Keep all rotations going until cancelled."""
-        await every(_TICK_S, self.tick, self._clock)
+        while True:
+            self._asked.clear()
+            try:
+                await self.tick()
+            except StoreError as exc:
+                log.warning("rotations wait for the store: %s", exc)
+            except Exception:
+                log.exception("rotations could not be looked at")
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Return when a person said something, or it is time to look again."""
+        async with asyncio.TaskGroup() as tasks:
+            waits = [
+                tasks.create_task(self._clock.sleep(self._options().interval)),
+                tasks.create_task(_set(self._asked)),
+            ]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
 
     async def tick(self) -> None:
         """Look at each rotation that has not ended, and take the steps that may be taken.
@@ -90,19 +134,26 @@ class Rotator:
         self._removed = await self._records.removed()
         self._open = {one.plan.id: one for one in rotations}
         for rotation in rotations:
-            for _ in range(_MOST_STEPS):
-                if not await self.step(rotation.plan.id):
-                    break
+            await self._steps(rotation.plan.id)
+
+    async def _steps(self, name: str) -> None:
+        for _ in range(_MOST_STEPS):
+            if not await self.step(name):
+                return
 
     async def step(self, name: str) -> bool:
         """Look at one rotation and take at most one step; return whether one was taken."""
+        async with self._turn:
+            return await self._step(name)
+
+    async def _step(self, name: str) -> bool:
         rotation = await self._records.get(name)
         if rotation is None or rotation.marks.ended is not None:
             return False
         rotation, view = await self._look(rotation)
         action = next_action(view)
-        self.seen[name] = Seen(rotation=rotation, view=view, gate=gate_of(view), would=action)
-        if action is None or not self._may_act():
+        self.seen[name] = seen_of(rotation, view)
+        if action is None or not await self._may_act():
             return False
         if (view.phase, action.step) not in TRANSITIONS:
             raise RotationError(f"{action.step} is no step of the phase {view.phase}")
@@ -110,10 +161,40 @@ class Rotator:
         done = await self._carry_out.do(rotation, view, action)
         self._open = {**(self._open or {}), name: done}
         self.seen[name] = replace(self.seen[name], rotation=done)
-        return done.marks.ended is None
+        if done.marks.ended is None:
+            return True
+        nothing = Gate(blockers=())
+        self.seen[name] = replace(self.seen[name], gate=nothing, would=None)
+        return False
 
-    def _may_act(self) -> bool:
-        return self._options().mode is Mode.ACT and self._is_killed() is False
+    async def _may_act(self) -> bool:
+        return self._options().mode is Mode.ACT and await self._is_killed() is False
+
+    async def _may_go_on(self, step: Step) -> bool:
+        """Return whether a step of many parts goes on with the next; the way back does."""
+        is_asked = self._askers > 0 and step is not Step.ROLL_BACK
+        return not is_asked and await self._may_act()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Hold what is being done for a person's word; it starts nothing more meanwhile.
+
+        Raises:
+            BusyError: it takes too long.
+        """
+        self._askers += 1
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._turn.acquire()
+        except TimeoutError as exc:
+            raise BusyError("a step is being carried out at this moment; try again") from exc
+        finally:
+            self._askers -= 1
+        try:
+            yield
+        finally:
+            self._turn.release()
+            self._asked.set()
 
     async def _look(self, rotation: Rotation) -> tuple[Rotation, View]:
         facts = await self._hands.facts(rotation)
@@ -125,7 +206,22 @@ class Rotator:
             await self._records.note(rotation, said, at=now, gateway=told.gateway)
             log.warning("rotation %s: %s: %s", rotation.plan.id, told.gateway, told.why)
         view = view_of(rotation.plan, facts, rotation.marks, now=now, options=options)
-        return rotation, view
+        return await self._told(rotation, view), view
+
+    async def _told(self, rotation: Rotation, view: View) -> Rotation:
+        """Keep what the next looks could not find out any more: since when, and how long ago."""
+        marks, changes = rotation.marks, dict[str, object]()
+        if view.phase is not marks.phase:
+            changes |= {"phase": view.phase, "phase_at": view.now}
+        absent_s = view.facts.longest_absence_s
+        if absent_s > max(_MUCH_LONGER * marks.longest_absence_s, rotation.plan.overlap_s):
+            changes["longest_absence_s"] = absent_s
+        if not changes:
+            return rotation
+        rotation = with_marks(rotation, **changes)
+        told = {"phase": view.phase, "longest_absence_s": rotation.marks.longest_absence_s}
+        await self._records.note(rotation, told, at=view.now)
+        return rotation
 
     # What remediation asks, so that one arbiter is in charge of a gateway
 
@@ -142,13 +238,20 @@ class Rotator:
         """Return whether the CA is being, or was, removed from devices; None: not known yet."""
         if self._open is None:
             return None
-        return anchor in self._removed or any(
-            one.plan.old_ca == anchor and one.marks.removing_at is not None
-            for one in (*self._open.values(), *(seen.rotation for seen in self.seen.values()))
-        )
+        return anchor in self._removing()
+
+    def removing(self) -> Mapping[str, str] | None:
+        """Return the CAs that are being, or were, removed, as PEM by SHA-256; None: not known."""
+        return None if self._open is None else self._removing()
+
+    def _removing(self) -> Mapping[str, str]:
+        known = (*(self._open or {}).values(), *(seen.rotation for seen in self.seen.values()))
+        now = {one.plan.old_ca: one.old_pem for one in known if one.marks.removing_at is not None}
+        return {**self._removed, **now}
 
     # What persons ask
 
+    @_in_turn
     async def start(self, rotation: Rotation, *, by: str) -> None:
         """Keep a plan; nothing of a device or of what is served changes before it is approved.
 
@@ -160,7 +263,11 @@ class Rotator:
             raise RotationError("rotation.mode is disabled; write dry_run or act")
         await self._records.start(rotation, by=by)
         self._open = {**(self._open or {}), rotation.plan.id: rotation}
+        # Whoever asks next finds it
+        rotation, view = await self._look(rotation)
+        self.seen[rotation.plan.id] = seen_of(rotation, view)
 
+    @_in_turn
     async def approve(self, name: str, approved: str, *, by: str) -> Consent:
         """Take a person's yes to what is next, which must be named by its hash.
 
@@ -179,11 +286,13 @@ class Rotator:
         )
         return consent
 
+    @_in_turn
     async def pause(self, name: str, *, by: str) -> None:
         """Start no further step; the way back stays open."""
         rotation, _ = await self._fresh(name)
         await self._change(with_marks(rotation, is_paused=True), "pause", {"by": by})
 
+    @_in_turn
     async def resume(self, name: str, *, by: str) -> None:
         """Go on, and try again what was put back or had failed too often."""
         rotation, _ = await self._fresh(name)
@@ -195,12 +304,14 @@ class Rotator:
         fresh = with_marks(rotation, is_paused=False, gateways=gateways, devices=devices)
         await self._change(fresh, "resume", {"by": by})
 
+    @_in_turn
     async def abort(self, name: str, *, by: str, reason: str) -> None:
         """Leave nothing but the way back."""
         rotation, _ = await self._fresh(name)
         fresh = with_marks(rotation, is_aborting=True)
         await self._change(fresh, "abort", {"by": by, "reason": reason})
 
+    @_in_turn
     async def exclude(self, name: str, device: str, *, by: str, reason: str) -> None:
         """Leave a device out; what was approved before is not approved without it.
 
@@ -216,6 +327,7 @@ class Rotator:
         told = {"by": by, "device": device, "reason": reason}
         await self._change(with_marks(rotation, excluded=excluded), "exclude", told)
 
+    @_in_turn
     async def adopt(self, name: str, *, by: str) -> None:
         """Take what is served for right, where it is not what the journal says."""
         rotation, view = await self._fresh(name)
@@ -223,6 +335,7 @@ class Rotator:
             rotation = _with_gateway(rotation, told.gateway, told.mark)
         await self._change(rotation, "adopt", {"by": by, "drift": list(view.position.drift)})
 
+    @_in_turn
     async def undo(self, name: str, *, by: str) -> None:
         """Put back the gateways that were changed by hand.
 

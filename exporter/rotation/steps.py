@@ -315,6 +315,8 @@ def _is_removal_due(view: View, device: DeviceFacts) -> bool:
     mark = view.marks.device(device.name)
     if mark.removed_at is None:
         return True
+    if device.trusts_old is False and device.is_fresh(view.now):
+        return False  # asked again, it would have to report again
     is_failed = device.word in {DeviceUpdateStatus.FAILED, DeviceUpdateStatus.COMPLETE}
     return is_failed and _is_retry_due(view, mark.removed_at, mark.removed_tries)
 

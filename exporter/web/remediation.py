@@ -1,44 +1,46 @@
 """``/api/v1/remediation``: what it did, would do and why; and what persons may tell it."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from exporter.clock import Clock
-from exporter.errors import StoreError
-from exporter.journal import ChainCheck, Entry, Kind
+from exporter.journal import ChainCheck, Kind
 from exporter.remediation.codec import from_json
 from exporter.remediation.decide import Question
+from exporter.remediation.hindsight import Score
 from exporter.remediation.intents import Hold, Intent, TakenError
+from exporter.remediation.measure import names_json
 from exporter.remediation.model import NEVER_OVERRIDDEN, AlertState, Approval, Asker, Refusal
+from exporter.remediation.readiness import Readiness
 from exporter.remediation.records import Records
 from exporter.remediation.respond import BusyError, Decided, Responder
+from exporter.remediation.way_back import NotRehearsedError, WayBack
 from exporter.report import Json, rfc3339
-from exporter.web.bodies import read_body
+from exporter.web.persons import (
+    Told,
+    answered,
+    body_of,
+    entry_json,
+    nobody_else,
+    number_in,
+    who,
+)
 from exporter.web.server import Opened
 from exporter.wording import shown
 
 BASE = "/api/v1/remediation"
-_MOST_BYTES = 64 << 10
 _MOST_ENTRIES = 1_000
 _MOST_FAULTS = 100
 
-_T = TypeVar("_T", bound=BaseModel)
-Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_CONFLICTS = (BusyError, NotRehearsedError, TakenError)
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    by: str = Field("", max_length=100)
-    reason: str = Field("", max_length=1_000)
-
-
-class _Gateway(_Asked):
+class _Gateway(Told):
     gateway: str = Field(min_length=1, max_length=200)
 
 
@@ -61,7 +63,7 @@ class ApproveBody(_Gateway):
     plan_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class SwitchBody(_Asked):
+class SwitchBody(Told):
     """``POST …/kill-switch``."""
 
     on: bool
@@ -70,8 +72,11 @@ class SwitchBody(_Asked):
 class RemediationApi:
     """The endpoints; what changes something needs the ``web`` section's credential."""
 
-    def __init__(self, responder: Responder, records: Records, clock: Clock) -> None:
+    def __init__(
+        self, responder: Responder, way_back: WayBack, records: Records, clock: Clock
+    ) -> None:
         self._responder = responder
+        self._way_back = way_back
         self._records = records
         self._clock = clock
 
@@ -89,11 +94,15 @@ class RemediationApi:
             "/release": self.release,
             "/approve": self.approve,
             "/kill-switch": self.kill,
+            "/rehearse": self.rehearse,
         }
         for method, handlers in (("GET", reading), ("POST", changing)):
             for path, handler in handlers.items():
                 yield Opened(
-                    method=method, path=BASE + path, handler=_told(handler), opens=_nobody_else
+                    method=method,
+                    path=BASE + path,
+                    handler=answered(handler, conflicts=_CONFLICTS),
+                    opens=nobody_else,
                 )
 
     # What is asked
@@ -108,6 +117,7 @@ class RemediationApi:
                 "mode": stats.mode.value,
                 "kill_switch": await self._responder.switch.is_killed(),
                 "budget_remaining": stats.budget_remaining,
+                "dry_run": score_json(await self._records.score()),
                 "gateways": [self._gateway_json(name, latest.get(name)) for name in names],
             }
         )
@@ -117,7 +127,7 @@ class RemediationApi:
         until = stats.holds.get(name)
         return {
             "gateway": name,
-            "rollback_ready": stats.ready.get(name),
+            **readiness_json(stats.ready.get(name)),
             "hold_until": rfc3339(until) if until else None,
             "decision": decision_json(last) if last else None,
             "action": _intent_json(intent) if intent else None,
@@ -125,7 +135,7 @@ class RemediationApi:
 
     async def journal(self, request: web.Request) -> web.Response:
         """Answer with entries in order: ``?gateway=&after=&limit=``."""
-        after, limit = _number(request, "after", 0), _number(request, "limit", 100)
+        after, limit = number_in(request, "after", 0), number_in(request, "limit", 100)
         found = await self._records.journal(
             gateway=request.query.get("gateway"),
             after=after,
@@ -155,10 +165,18 @@ class RemediationApi:
             raise web.HTTPNotFound(text=f"entry {shown(text)} of the journal is no decision\n")
         stored = found[0].facts()["case"]
         case = from_json(json.dumps(stored))
+        again = case.replayed()
+        outcome = await self._records.outcome_of(number)
+        if outcome is None and case.decision.identity is not None:
+            outcome = await self._records.judgement_of(case.decision.identity)
         return web.json_response(
             {
                 **decision_json(Decided(case=case, number=number)),
-                "is_replayed_alike": case.replayed() == case.decision,
+                "is_replayed_alike": again.gist == case.decision.gist,
+                "replayed": decision_json(
+                    Decided(case=replace(case, decision=again), number=number)
+                ),
+                "afterwards": entry_json(outcome) if outcome else None,
                 "evidence": stored,
             }
         )
@@ -167,7 +185,7 @@ class RemediationApi:
 
     async def rollback(self, request: web.Request) -> web.Response:
         """Decide by hand; with ``act`` what is decided is begun."""
-        asked = await _body(request, RollbackBody)
+        asked = await body_of(request, RollbackBody)
         _check_overrides(asked)
         question = Question(
             asker=Asker.PERSON,
@@ -175,36 +193,36 @@ class RemediationApi:
             is_permitted_to_act=asked.act,
         )
         decided = await self._responder.ask(
-            asked.gateway, AlertState.NONE, question, by=_who(asked)
+            asked.gateway, AlertState.NONE, question, by=who(asked)
         )
         return web.json_response(decision_json(decided))
 
     async def hold(self, request: web.Request) -> web.Response:
         """Hold a gateway."""
-        asked = await _body(request, HoldBody)
+        asked = await body_of(request, HoldBody)
         now = self._clock.now()
         until = now + timedelta(seconds=asked.seconds)
         hold = Hold(gateway=asked.gateway, until=until, reason=asked.reason)
-        await self._records.hold(hold, at=now, by=_who(asked))
+        await self._records.hold(hold, at=now, by=who(asked))
         self._responder.stats.held(asked.gateway, until)
         return web.json_response({"gateway": asked.gateway, "hold_until": rfc3339(until)})
 
     async def release(self, request: web.Request) -> web.Response:
         """Release a gateway."""
-        asked = await _body(request, _Gateway)
-        was_held = await self._records.release(asked.gateway, at=self._clock.now(), by=_who(asked))
+        asked = await body_of(request, _Gateway)
+        was_held = await self._records.release(asked.gateway, at=self._clock.now(), by=who(asked))
         self._responder.stats.held(asked.gateway, None)
         return web.json_response({"gateway": asked.gateway, "was_held": was_held})
 
     async def approve(self, request: web.Request) -> web.Response:
         """Keep a person's yes to one plan; the next look acts on it."""
-        asked = await _body(request, ApproveBody)
+        asked = await body_of(request, ApproveBody)
         last = self._responder.last.get(asked.gateway)
         if last is None or last.decision.plan_hash != asked.plan_hash:
             raise web.HTTPConflict(
                 text="this is not the plan of the latest decision about it; look at it again\n"
             )
-        approval = Approval(plan_hash=asked.plan_hash, by=_who(asked), at=self._clock.now())
+        approval = Approval(plan_hash=asked.plan_hash, by=who(asked), at=self._clock.now())
         await self._records.approve(asked.gateway, approval)
         alert = self._responder.alert_about(asked.gateway)
         decided = await self._responder.ask(asked.gateway, alert, Question())
@@ -212,17 +230,58 @@ class RemediationApi:
 
     async def kill(self, request: web.Request) -> web.Response:
         """Turn the kill switch."""
-        asked = await _body(request, SwitchBody)
+        asked = await body_of(request, SwitchBody)
         await self._records.kill(
-            is_on=asked.on, at=self._clock.now(), by=_who(asked), reason=asked.reason
+            is_on=asked.on, at=self._clock.now(), by=who(asked), reason=asked.reason
         )
         return web.json_response({"kill_switch": asked.on})
+
+    async def rehearse(self, request: web.Request) -> web.Response:
+        """Serve a gateway's previous version on its second port, and say whether it could be."""
+        asked = await body_of(request, _Gateway)
+        told = await self._way_back.rehearse(asked.gateway, by=who(asked))
+        return web.json_response({"gateway": told.gateway, **readiness_json(told)})
+
+
+def readiness_json(told: Readiness | None) -> Json:
+    """Return whether a gateway could be rolled back; null: it is not known."""
+    rehearsed_at = told.rehearsed_at if told else None
+    return {
+        "rollback_ready": told.is_ready if told else None,
+        "way_back": None if told is None else {
+            "version": told.version,
+            "reason": told.reason,
+            "accepting_devices": told.accepting_count,
+            "devices": told.device_count,
+            "checked_at": rfc3339(told.checked_at),
+            "rehearsed_at": rfc3339(rehearsed_at) if rehearsed_at else None,
+        },
+    }  # fmt: skip
+
+
+def score_json(score: Score) -> Json:
+    """Return how the rollbacks turned out that were only said."""
+    return {
+        "pending": score.pending_count,
+        **{verdict.value: count for verdict, count in score.counts.items()},
+        "sentence": score.sentence,
+        "latest": [
+            {
+                "decision": one.trial.decision_number,
+                "gateway": one.trial.gateway,
+                "decided_at": rfc3339(one.trial.decided_at),
+                "judged_at": rfc3339(one.judged_at),
+                "verdict": one.verdict.value,
+                "detail": one.detail,
+            }
+            for one in score.latest
+        ],
+    }
 
 
 def decision_json(decided: Decided) -> Json:
     """Return a decision with its forecast."""
     decision = decided.decision
-    forecast = decision.forecast
     return {
         "id": decided.number,
         "gateway": decision.gateway,
@@ -233,25 +292,7 @@ def decision_json(decided: Decided) -> Json:
         "sentence": decision.sentence,
         "plan_hash": decision.plan_hash,
         "witnesses": list(decision.witnesses),
-        "forecast": {
-            "gain": list(forecast.gain),
-            "loss": list(forecast.loss),
-            "stay": list(forecast.stay),
-            "unknown": list(forecast.unknown),
-        },
-    }
-
-
-def entry_json(entry: Entry) -> Json:
-    """Return an entry of the journal; a decision's evidence is left to its explanation."""
-    facts = {key: value for key, value in entry.facts().items() if key != "case"}
-    return {
-        "number": entry.number,
-        "at": rfc3339(entry.at),
-        "gateway": entry.gateway or None,
-        "kind": entry.kind.value,
-        "facts": facts,
-        "hash": entry.hash,
+        "forecast": names_json(decision.forecast),
     }
 
 
@@ -267,34 +308,6 @@ def _intent_json(intent: Intent) -> Json:
     }
 
 
-def _told(handler: Handle) -> Handle:
-    """Answer what persons can act on: 409 for what is under way, 503 for the store."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except (BusyError, TakenError) as exc:
-            raise web.HTTPConflict(text=f"{exc}\n") from exc
-        except StoreError as exc:
-            raise web.HTTPServiceUnavailable(text=f"{exc}\n") from exc
-
-    return answer
-
-
-async def _nobody_else(_request: web.Request) -> bool:
-    return False
-
-
-async def _body(request: web.Request, kind: type[_T]) -> _T:
-    data = await read_body(request, most_bytes=_MOST_BYTES, what="a request")
-    try:
-        return kind.model_validate_json(data)
-    except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the body"
-        raise web.HTTPBadRequest(text=f"{place}: {first['msg']}\n") from exc
-
-
 def _check_overrides(asked: RollbackBody) -> None:
     never = NEVER_OVERRIDDEN.intersection(asked.overrides)
     if never:
@@ -302,15 +315,3 @@ def _check_overrides(asked: RollbackBody) -> None:
         raise web.HTTPBadRequest(text=f"no override passes {names}\n")
     if asked.overrides and not asked.reason.strip():
         raise web.HTTPBadRequest(text="an override needs a reason, for the journal\n")
-
-
-def _number(request: web.Request, key: str, default: int) -> int:
-    text = request.query.get(key, str(default))
-    if text.isascii() and text.isdigit() and len(text) < 18:
-        return int(text)
-    raise web.HTTPBadRequest(text=f"{key} {shown(text)} is not a number\n")
-
-
-def _who(asked: _Asked) -> str:
-    reason = f": {asked.reason}" if asked.reason else ""
-    return f"{asked.by or 'somebody with the credential'}{reason}"

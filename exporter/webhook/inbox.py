@@ -15,6 +15,7 @@ from exporter.journal import Kind, append
 from exporter.store import Store
 from exporter.transaction import Transaction
 from exporter.webhook.payload import Alert, Delivery
+from exporter.webhook.times import SenderTimes
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Inbox:
         self._clock = clock
         self._waiting: list[_Waiting] = []
         self._work = asyncio.Event()
+        self._times = SenderTimes()
         self.asked = asyncio.Event()
         """Set when something new asks for a look; whoever looks clears it."""
 
@@ -97,12 +99,18 @@ class Inbox:
             InboxBusyError: too many wait already; nothing was taken.
             StoreError: it could not be written; nothing was taken.
         """
+        if delivery.newest_at is not None:
+            self._times.note(delivery.newest_at, self._clock.monotonic())
         if len(self._waiting) >= _MOST_WAITING:
             raise InboxBusyError("too many deliveries wait for the store; send it again")
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(delivery=delivery, at=self._clock.now(), done=done))
         self._work.set()
         return await done
+
+    def clock_offset_at_most_s(self) -> float | None:
+        """Return by how much our clock is at most ahead of the alerts'; None: not known."""
+        return self._times.offset_at_most_s(self._clock.now(), self._clock.monotonic())
 
     async def run(self) -> None:
         """Write what comes, until cancelled."""
@@ -161,14 +169,17 @@ class Inbox:
             StoreError: it could not be written; it will be asked again.
         """
         async with self._store.writing() as connection:
-            for fingerprint, starts_at, state in asked.alerts:
-                await connection.execute(
-                    text(
-                        "UPDATE webhook_alert SET handled = :state"
-                        " WHERE fingerprint = :fingerprint AND starts_at = :starts_at"
-                    ),
-                    {"state": state, "fingerprint": fingerprint, "starts_at": starts_at},
-                )
+            await connection.execute(
+                text(
+                    "UPDATE webhook_alert SET handled = :state"
+                    " WHERE fingerprint = :fingerprint AND starts_at = :starts_at"
+                ),
+                # At once: ten thousand steps of their own would hold up the deliveries
+                [
+                    {"state": state, "fingerprint": fingerprint, "starts_at": starts_at}
+                    for fingerprint, starts_at, state in asked.alerts
+                ],
+            )
 
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         receipts: Sequence[Receipt | StoreError]

@@ -3,13 +3,14 @@
 What the program goes by is taken out and bounded; all other keys and labels are ignored.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -75,10 +76,22 @@ class Delivery:
 
     Attributes:
         truncated_count: Alerts that Alertmanager left out (``max_alerts``).
+        newest_at: The latest moment in it that is past for its sender; None: there is no alert.
     """
 
     alerts: tuple[Alert, ...]
     truncated_count: int
+    newest_at: datetime | None = None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # in the year 1 or 9999, by a few hours
+        return moment.replace(tzinfo=UTC)
+
+
+_Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class _Alert(BaseModel):
@@ -86,7 +99,8 @@ class _Alert(BaseModel):
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
-    starts_at: AwareDatetime = Field(alias="startsAt")
+    starts_at: _Moment = Field(alias="startsAt")
+    ends_at: _Moment | None = Field(None, alias="endsAt")
     fingerprint: _Short
 
 
@@ -111,14 +125,22 @@ def read_delivery(body: bytes, gateways: Container[str]) -> Delivery:
     return Delivery(
         alerts=tuple(_alert(one, gateways) for one in payload.alerts),
         truncated_count=payload.truncated_alerts,
+        newest_at=max((moment for one in payload.alerts for moment in _past(one)), default=None),
     )
+
+
+def _past(given: _Alert) -> Iterator[datetime]:
+    yield given.starts_at
+    # Of one that fires it is when it would be over, or the year 1
+    if given.status == "resolved" and given.ends_at is not None:
+        yield given.ends_at
 
 
 def _alert(given: _Alert, gateways: Container[str]) -> Alert:
     gateway = given.labels.get("gateway", "")
     return Alert(
         fingerprint=given.fingerprint,
-        starts_at=given.starts_at.astimezone(UTC),
+        starts_at=given.starts_at,
         is_firing=given.status == "firing",
         name=given.labels.get("alertname", "")[:_MOST_CHARS],
         gateway=gateway[:_MOST_CHARS],

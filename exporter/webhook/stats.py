@@ -1,7 +1,7 @@
 """What is counted of the webhook."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 from exporter.webhook.inbox import Receipt
@@ -23,9 +23,14 @@ class Answer(StrEnum):
 
 
 class WebhookStats:
-    """Counts since the start of this process; a ``LineSource`` of the exposition."""
+    """Counts since the start of this process; a ``LineSource`` of the exposition.
 
-    def __init__(self) -> None:
+    Args:
+        clock_offset_at_most_s: By how much our clock is at most ahead of the alerts'.
+    """
+
+    def __init__(self, clock_offset_at_most_s: Callable[[], float | None]) -> None:
+        self._clock_offset_at_most_s = clock_offset_at_most_s
         self.answers = Counter(dict.fromkeys(Answer, 0))
         self._alerts = Counter({"accepted": 0, "duplicate": 0, "ignored": 0})
 
@@ -43,6 +48,9 @@ class WebhookStats:
                 label = "answer"
             case "alerts_total":
                 counted, label = self._alerts.items(), "outcome"
+            case "clock_offset_at_most_seconds":
+                limit_s = self._clock_offset_at_most_s()
+                return [] if limit_s is None else [f"{family} {limit_s:.3f}\n".encode()]
             case _:
                 return ()
         return [f'{family}{{{label}="{value}"}} {count}\n'.encode() for value, count in counted]

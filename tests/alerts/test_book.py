@@ -22,6 +22,10 @@ def test_what_is_committed_is_what_the_values_make(name: str) -> None:
     )
 
 
+def test_the_page_says_it_in_words_and_not_as_a_template() -> None:
+    assert not {"{{", "}}"} & set(re.findall(r"{{|}}", committed()["docs/alerts.md"]))
+
+
 def test_the_file_says_what_the_rules_are() -> None:
     groups = yaml.safe_load(rules_text(Values()))["groups"]
 

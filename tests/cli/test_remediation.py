@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from exporter.gateway.messages import OperationStatus
+from exporter.remediation.decide import Question
+from exporter.remediation.model import AlertState
 from exporter.remediation.options import Options as RemediationOptions
 from exporter.response import Response
 from exporter.store import Store
@@ -27,7 +30,8 @@ TOKEN = "of-a-person"  # noqa: S105 - made up
 class Stand:
     """A server, its token file, and the store behind it."""
 
-    def __init__(self, folder: Path, url: str, hands: ScriptedHands) -> None:
+    def __init__(self, folder: Path, url: str, hands: ScriptedHands, response: Response) -> None:
+        self.response = response
         self.url = url
         self.token_file = folder / "token"
         self.database = folder / "state.db"
@@ -41,6 +45,8 @@ class Stand:
 async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
     monkeypatch.setattr("exporter.remediation.respond._TICK_S", float("inf"))
     monkeypatch.setattr("exporter.response._PRUNE_S", float("inf"))
+    monkeypatch.setattr("exporter.remediation.way_back._CHECK_S", float("inf"))
+    monkeypatch.setattr("exporter.remediation.trials._LOOK_S", float("inf"))
     (tmp_path / "token").write_text(TOKEN)
     clock = HastyClock(NOW)
     hands = ScriptedHands(ScriptedApi(), clock, evidence=ALL_OUT)
@@ -48,7 +54,7 @@ async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         Store(f"sqlite:///{tmp_path}/state.db"),
         hands,
         clock,
-        options=RemediationOptions,
+        options=lambda: RemediationOptions(rehearsal_interval=0.0),
         askers=lambda: Askers(passwords=Passwords({})),
         gateways=lambda: {"gw-1"},
     )
@@ -58,7 +64,7 @@ async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         opened = response.endpoints()
         async with serving(FakeService(), options, opened=opened) as (url, _):
             await response.is_open.wait()
-            yield Stand(tmp_path, url, hands)
+            yield Stand(tmp_path, url, hands, response)
         running.cancel()
 
 
@@ -78,6 +84,15 @@ async def test_a_refusal_is_bad_news_with_its_reason(stand: Stand) -> None:
 
     assert ran.code == 1
     assert "cannot_look" in json.loads(ran.out)["refusals"]
+
+
+async def test_a_way_back_is_rehearsed_and_its_fault_is_bad_news(stand: Stand) -> None:
+    ran = await stand.run("remediation", "rehearse", "--gateway", "gw-1", "--by", "anna")
+    shown = await stand.run("remediation", "status")
+
+    assert (ran.code, ran.err) == (1, "")
+    assert ran.out.startswith("gw-1: NOT READY: its rehearsal at 2026-11-25 12:05 UTC failed")
+    assert "  way back: NOT READY: its rehearsal" in shown.out
 
 
 @pytest.mark.parametrize("words", [(), ("--dry-run", "--yes")])
@@ -142,6 +157,36 @@ async def test_the_journal_tells_the_incident_and_a_decision_is_explained(stand:
     assert "hold gw-1: " in told.out.splitlines()[1]
     assert verified.out == "2 entries, none changed, none missing\n"
     assert "replayed: the function of today decides the same" in explained.out
+
+
+async def test_a_decision_is_explained_with_what_was_measured_afterwards(stand: Stand) -> None:
+    stand.hands.scripted.script = [(OperationStatus.SUCCESS, True)]
+    stand.hands.back = lambda _: [f"dev-{n:02}" for n in range(1, 18)]
+    await stand.run("rollback", "--gateway", "gw-1", "--yes", "--by", "anna")
+    async with asyncio.timeout(20):
+        while "recovered" not in (await stand.run("journal")).out:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)  # noqa: TID251 - the store answers in real time
+
+    explained = await stand.run("explain", "1")
+
+    assert "recovered: 17 of 18 devices are back" in explained.out
+    assert "     gain: 17: dev-01, dev-02" in explained.out
+    assert "  unknown: 1: dev-18\n" in explained.out
+
+
+async def test_the_score_of_what_was_only_said_is_shown_and_explained(stand: Stand) -> None:
+    await stand.response.responder.ask("gw-1", AlertState.FIRING, Question())
+    stand.hands.back = lambda _: [f"dev-{n:02}" for n in range(1, 19)]
+    await stand.response.trials.look()
+
+    shown = await stand.run("remediation", "status")
+    explained = await stand.run("explain", "1")
+    told = await stand.run("journal")
+
+    assert "dry run: 1 would-be rollback was judged: 1 needless\n" in shown.out
+    assert "  decision 1, gw-1: needless: 18 of 18 devices that were out are back" in shown.out
+    assert ": needless: 18 of 18 devices" in explained.out
+    assert "judgement gw-1: needless: 18 of 18" in told.out
 
 
 async def test_a_changed_entry_is_bad_news(stand: Stand) -> None:

@@ -35,9 +35,11 @@ def test_the_json_is_one_line_with_what_scripts_rely_on() -> None:
 
 @pytest.mark.parametrize("broken", [None, *Break])
 def test_a_person_sees_the_urls_and_the_outages_not_tried_yet(broken: Break | None) -> None:
-    text = greeting(FOUND, DemoOptions(break_=broken), "Distributed: 18/18 devices")
+    text = greeting(FOUND, DemoOptions(break_=broken), "Distributed: 18/18 devices", "here/x")
 
     assert "http://127.0.0.1:9883/metrics" in text
+    assert "  here/x probe 127.0.0.1:40001 " in text
+    assert ("  here/x rollback " in text) is (broken is not None)
     assert "http://127.0.0.1:40002" in text
     assert ("Rotation: SUCCESS, Distributed: 18/18" in text) is (broken is Break.UNKNOWN_CA)
     assert ("BROKEN" in text) is (broken is not None)

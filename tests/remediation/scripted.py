@@ -15,6 +15,8 @@ from exporter.gateway.messages import (
     OperationStatus,
     Recovery,
     RecoveryRequest,
+    Rehearsal,
+    RehearseRequest,
     RollbackRequest,
     Serving,
     VersionState,
@@ -69,6 +71,10 @@ class ScriptedApi:
     recovery: Recovery | GatewayError | None = None
     sent: list[tuple[str, str | None, int | None]] = field(default_factory=list)
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    rehearsed: list[tuple[object, str | None]] = field(default_factory=list)
+    rehearsal_fault: GatewayError | None = None
+    chain: str = ""
+    previous: str = OLD
     name: str = "site-a"
     clock_offset_s: float | None = 0.0
 
@@ -81,9 +87,10 @@ class ScriptedApi:
                 CertificateVersion(
                     version=3,
                     state=VersionState.PREVIOUS,
-                    fingerprint=OLD,
+                    fingerprint=self.previous,
                     not_before=NOW - timedelta(days=300),
                     not_after=NOW + timedelta(days=40),
+                    chain=self.chain,
                 ),
             ),
         )
@@ -96,6 +103,12 @@ class ScriptedApi:
         if isinstance(said, GatewayError):
             raise said
         return Operation(operation_id="op-1", from_version=4, to_version=3, status=said)
+
+    async def rehearse(self, request: RehearseRequest, fence: Fence) -> Rehearsal:
+        self.rehearsed.append((request.target_version, fence.serving))
+        if self.rehearsal_fault is not None:
+            raise self.rehearsal_fault
+        return Rehearsal(address="127.0.0.1:8444", version=3, fingerprint=OLD, until=NOW)
 
     async def recover(self, request: RecoveryRequest, fence: Fence) -> Recovery:
         self.asked.append(request.device_ids)
@@ -114,9 +127,12 @@ class ScriptedHands:
     shown: Callable[[], Looked] | None = None
     back: Callable[[datetime], Collection[str]] = lambda _: ()
     by_ticket: Collection[str] = ()
+    refusing: Collection[str] = ()
     reconnect: float | None = None
     has_api: bool = True
     evidence: Evidence = INCIDENT
+    met: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    met_fault: str = ""
 
     def api(self, gateway: str) -> ManagementApi | None:
         return cast(ManagementApi, self.scripted) if self.has_api else None
@@ -132,8 +148,14 @@ class ScriptedHands:
         fault = "" if served == leaf else f"{served[:8]} is shown"
         return Looked(fingerprint=served, fault=fault)
 
+    async def meet(self, gateway: str, address: str, chain: Sequence[str], leaf: str) -> Looked:
+        self.met.append((address, tuple(chain)))
+        return Looked(fingerprint=leaf, fault=self.met_fault)
+
     def returned(self, gateway: str, since: datetime) -> Returned:
-        return Returned(back=self.back(self.clock.now()), by_ticket=self.by_ticket)
+        return Returned(
+            back=self.back(self.clock.now()), by_ticket=self.by_ticket, refusing=self.refusing
+        )
 
     def reconnect_s(self, device: str) -> float | None:
         return self.reconnect

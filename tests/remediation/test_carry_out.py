@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ class Stand:
             why_stopped=self._why_stopped,
         )
         self.waiting = Waiting(
-            self.carry_out, self.hands, self.clock, options=lambda: self.options
+            self.carry_out, self.records, self.hands, self.clock, options=lambda: self.options
         )
 
     async def _why_stopped(self, intent: Intent) -> str:
@@ -150,6 +151,16 @@ async def test_a_refusal_is_not_sent_again(
 
     assert (intent.stage, intent.ending) == (Stage.ENDED, ending)
     assert len(stand.api.sent) == 1
+
+
+@pytest.mark.parametrize("name", ["Gerät 1", "gw 1", "g" * 200])
+async def test_a_gateway_may_have_any_name(stand: Stand, name: str) -> None:
+    stand.api.script = [(OK, True)]
+
+    intent = await stand.carry_out.serve(await stand.intend(replace(ALL_OUT, gateway=name)))
+
+    ((key, _, _),) = stand.api.sent
+    assert (intent.stage, intent.key) == (Stage.SERVED, key)
 
 
 async def test_after_a_crash_it_looks_before_it_sends(stand: Stand) -> None:
@@ -277,6 +288,35 @@ async def test_it_is_recovered_when_the_devices_are_back(stand: Stand) -> None:
     assert await stand.records.unfinished() == []
 
 
+async def test_what_became_of_each_device_is_measured_beside_the_forecast(stand: Stand) -> None:
+    intent = await served(stand, INCIDENT)  # 14 out, 4 connected
+    stand.hands.back = lambda _: DEVICES[:17]
+    stand.hands.refusing = {"dev-14", "dev-15"}
+
+    await stand.waiting.until_back(intent)
+
+    facts = await stand.last_facts()
+    forecast: Any = facts["forecast"]
+    told: Any = facts["measured"]
+    assert forecast["gain"] == list(DEVICES[:14])
+    assert forecast["stay"] == list(DEVICES[14:])
+    assert told["gain"] == list(DEVICES[:13])
+    assert (told["loss"], told["unknown"]) == (["dev-15"], ["dev-18"])
+    assert facts["surprises"] == ["dev-15", "dev-14"]
+
+
+async def test_a_decision_that_cannot_be_read_any_more_does_not_hold_up_the_end(
+    stand: Stand,
+) -> None:
+    intent = await served(stand)
+    stand.hands.back = lambda _: DEVICES
+
+    ended = await stand.waiting.until_back(replace(intent, decision_number=999))
+
+    assert ended.ending is Ending.RECOVERED
+    assert "measured" not in await stand.last_facts()
+
+
 async def test_nine_of_ten_are_enough(stand: Stand) -> None:
     stand.hands.back = after(30, DEVICES[:17])
 
@@ -385,6 +425,29 @@ async def taken(stand: Stand) -> bool:
     except TakenError:
         return False
     return True
+
+
+async def test_whoever_was_stopped_for_a_while_takes_no_end_back(stand: Stand) -> None:
+    stopped = await served(stand)
+    stand.hands.back = after(1, DEVICES)
+    ended = await stand.waiting.until_back(stopped)  # by another process, meanwhile
+    kinds = await stand.kinds()
+
+    again = await stand.carry_out.serve(replace(stopped, stage=Stage.INTENDED))
+
+    assert again == ended
+    assert await stand.kinds() == kinds
+
+
+async def test_whoever_was_stopped_for_a_while_sends_nothing_behind_the_end(stand: Stand) -> None:
+    stopped = await stand.intend()
+    stand.stopped = "the kill switch is on"
+    ended = await stand.carry_out.serve(stopped)  # by another process, meanwhile
+    stand.stopped = ""
+
+    assert ended.ending is Ending.STOPPED
+    assert await stand.carry_out.serve(stopped) == ended
+    assert stand.api.sent == []
 
 
 async def test_what_was_done_is_not_done_again(stand: Stand) -> None:

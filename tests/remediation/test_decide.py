@@ -9,7 +9,7 @@ from exporter.errors import StoreError
 from exporter.modes import Mode
 from exporter.observations import Reason, RejectedBy
 from exporter.remediation.codec import decided, from_json, to_json
-from exporter.remediation.decide import CHECKS, Question, decide_rollback
+from exporter.remediation.decide import Question, decide_rollback
 from exporter.remediation.model import (
     NEVER_OVERRIDDEN,
     Accepts,
@@ -23,6 +23,7 @@ from exporter.remediation.model import (
     RolledAway,
 )
 from exporter.remediation.options import Options
+from exporter.remediation.refusals import CHECKS
 from tests.remediation.cases import (
     ACT,
     ALL_OUT,
@@ -103,6 +104,11 @@ def test_by_default_it_only_says_what_it_would_do() -> None:
         ),
         pytest.param(
             replace(INCIDENT, clock_offset_s=-86_400), Refusal.CANNOT_LOOK, id="our clock"
+        ),
+        pytest.param(
+            replace(INCIDENT, alerts_offset_at_most_s=-61.0),
+            Refusal.CANNOT_LOOK,
+            id="our clock is behind the alerts'",
         ),
         pytest.param(
             replace(INCIDENT, served=None, served_detail="connect_timeout"),
@@ -260,6 +266,12 @@ def test_each_brake_holds(evidence: Evidence, refusal: Refusal) -> None:
     [
         pytest.param(replace(INCIDENT, held_until=NOW), id="the hold is over"),
         pytest.param(replace(INCIDENT, clock_offset_s=60.0), id="our clock is nearly right"),
+        pytest.param(
+            replace(INCIDENT, alerts_offset_at_most_s=-60.0), id="the alerts' clock, too"
+        ),
+        pytest.param(
+            replace(INCIDENT, alerts_offset_at_most_s=1e6), id="an alert that began long ago"
+        ),
         pytest.param(replace(INCIDENT, is_control_good=None), id="no control target"),
         pytest.param(
             replace(INCIDENT, automatic_actions=(NOW, NOW, NOW - timedelta(hours=1))),
@@ -502,6 +514,7 @@ def evidences(draw: st.DrawFn) -> Evidence:
         "alert": draw(st.sampled_from(list(AlertState))),
         "is_control_good": draw(MAYBE),
         "clock_offset_s": draw(st.sampled_from([None, 0.0, 59.0, 61.0, -1e6])),
+        "alerts_offset_at_most_s": draw(st.sampled_from([None, 1e9, -59.0, -61.0])),
         "is_in_progress": draw(MAYBE),
         "is_fleet_busy": draw(MAYBE),
         "is_rotation_in_charge": draw(MAYBE),
@@ -553,6 +566,7 @@ def test_no_combination_acts_on_what_is_unknown_or_worse(
     assert previous.is_key_usable is not False
     assert previous.is_chain_good is not False
     assert abs(evidence.clock_offset_s or 0) <= 60
+    assert (evidence.alerts_offset_at_most_s or 0) >= -60
     if not question.overrides:
         assert evidence.is_in_inventory
         assert evidence.alert is not AlertState.RESOLVED

@@ -46,8 +46,11 @@ class Stand:
     def made(self) -> Rotator:
         return Rotator(
             self.records, self.fleet, self.clock,
-            options=lambda: self.options, is_killed=lambda: self.is_killed,
+            options=lambda: self.options, is_killed=self.switch,
         )  # fmt: skip
+
+    async def switch(self) -> bool | None:
+        return self.is_killed
 
     @property
     def phase(self) -> Phase:

@@ -37,7 +37,7 @@ class Stand:
         self.database = folder / "state.db"
         self.store = Store(f"sqlite:///{self.database}")
         self.inbox = Inbox(self.store, SystemClock())
-        self.stats = WebhookStats()
+        self.stats = WebhookStats(lambda: None)
         self.askers = Askers(token_file=self.token_file, passwords=Passwords({}))
         self.alerts = Alerts(
             self.inbox, self.stats, askers=lambda: self.askers, gateways=lambda: {"gw-1"}

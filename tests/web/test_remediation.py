@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from exporter.gateway.messages import OperationStatus
 from exporter.modes import Mode
-from exporter.remediation.model import Outcome, Refusal
+from exporter.remediation.decide import Question
+from exporter.remediation.model import AlertState, Outcome, Refusal
 from exporter.remediation.options import Options
 from exporter.response import Response
 from exporter.store import Store
@@ -31,11 +33,12 @@ class Stand:
     """The responding part with its API; the ``web`` section's credential is asked elsewhere."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.clock = HastyClock(NOW)
         self.api = ScriptedApi(script=[(OperationStatus.SUCCESS, True)])
         self.hands = ScriptedHands(self.api, self.clock, evidence=ALL_OUT)
         self.hands.back = lambda _: DEVICES if self.api.serving == OLD else ()
-        self.options = Options()
+        self.options = Options(rehearsal_interval=0.0)
         self.response = Response(
             Store(f"sqlite:///{folder}/state.db"),
             self.hands,
@@ -72,6 +75,8 @@ def _said(text: str) -> object:
 async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
     monkeypatch.setattr("exporter.remediation.respond._TICK_S", float("inf"))
     monkeypatch.setattr("exporter.response._PRUNE_S", float("inf"))
+    monkeypatch.setattr("exporter.remediation.way_back._CHECK_S", float("inf"))
+    monkeypatch.setattr("exporter.remediation.trials._LOOK_S", float("inf"))
     made = Stand(tmp_path)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(made.response.run())
@@ -202,7 +207,61 @@ async def test_a_decision_is_explained_by_its_evidence(stand: Stand) -> None:
     assert isinstance(said, dict)
     assert said["is_replayed_alike"] is True
     assert said["evidence"]["evidence"]["gateway"] == "gw-1"
+    assert said["afterwards"] is None
     conforms("/decisions/{number}", "get", said)
+
+
+async def test_what_was_forecast_is_explained_beside_what_was_measured(stand: Stand) -> None:
+    _, made = await stand.post("/rollback", gateway="gw-1", act=True)
+    assert isinstance(made, dict)
+    async with asyncio.timeout(20):
+        while not await _has_ended(stand):  # noqa: ASYNC110 - the store has no event
+            await asyncio.sleep(0.005)  # noqa: TID251 - the store answers in real time
+
+    _, said = await stand.get(f"/decisions/{made['id']}")
+
+    assert isinstance(said, dict)
+    facts = said["afterwards"]["facts"]
+    assert facts["ending"] == "recovered"
+    assert facts["measured"]["gain"] == facts["forecast"]["gain"] == list(DEVICES)
+    assert facts["surprises"] == []
+    conforms("/decisions/{number}", "get", said)
+
+
+async def test_what_was_only_said_is_judged_and_the_score_shown(stand: Stand) -> None:
+    decided = await stand.response.responder.ask("gw-1", AlertState.FIRING, Question())
+    await stand.response.trials.look()
+    _, early = await stand.get("")
+    stand.hands.back = lambda _: DEVICES
+    await stand.response.trials.look()
+
+    _, shown = await stand.get("")
+    _, said = await stand.get(f"/decisions/{decided.number}")
+
+    assert isinstance(early, dict)
+    assert isinstance(shown, dict)
+    assert isinstance(said, dict)
+    assert (early["dry_run"]["pending"], early["dry_run"]["latest"]) == (1, [])
+    assert shown["dry_run"]["sentence"] == "1 would-be rollback was judged: 1 needless"
+    assert shown["dry_run"]["latest"][0]["decision"] == decided.number
+    assert said["afterwards"]["facts"]["ended_by_itself"] == "yes"
+    conforms("", "get", shown)
+    conforms("/decisions/{number}", "get", said)
+
+
+async def test_a_decision_that_would_be_another_today_is_told_as_both(stand: Stand) -> None:
+    _, made = await stand.post("/rollback", gateway="gw-1")
+    assert isinstance(made, dict)
+    with sqlite3.connect(stand.folder / "state.db") as other:
+        # As a version would have written it that asked for more witnesses
+        as_it_is, as_it_was = '"min_witnesses": 2', '"min_witnesses": 99'
+        other.execute("UPDATE journal SET body = replace(body, ?, ?)", (as_it_is, as_it_was))
+
+    _, said = await stand.get(f"/decisions/{made['id']}")
+
+    assert isinstance(said, dict)
+    assert said["is_replayed_alike"] is False
+    assert (said["outcome"], said["replayed"]["outcome"]) == ("would_rollback", "refused")
 
 
 @pytest.mark.parametrize("number", ["0", "2", "99", "x", "-1", "9" * 40])
@@ -235,6 +294,29 @@ async def test_a_body_that_is_not_what_it_should_be_changes_nothing(
     async with stand.client.post(BASE + path, data=b"{") as response:
         assert response.status == 400
     assert (await stand.get("/journal"))[1] == {"items": []}
+
+
+async def test_a_way_back_is_rehearsed_and_told_in_the_status(stand: Stand) -> None:
+    status, said = await stand.post("/rehearse", gateway="gw-1", by="anna")
+    _, shown = await stand.get("")
+
+    assert status == 200
+    assert isinstance(said, dict)
+    assert isinstance(shown, dict)
+    assert said["rollback_ready"] is False  # the scripted API does not tell its chain
+    assert "does not tell the chain" in said["way_back"]["reason"]
+    assert shown["gateways"][0]["way_back"] == said["way_back"]
+    conforms("/rehearse", "post", said)
+    conforms("", "get", shown)
+
+
+async def test_what_cannot_be_rehearsed_is_refused_with_the_reason(stand: Stand) -> None:
+    stand.hands.has_api = False
+
+    assert await stand.post("/rehearse", gateway="gw-1") == (
+        409,
+        "gw-1 is no gateway with a management API\n",
+    )
 
 
 def test_the_document_knows_every_refusal() -> None:

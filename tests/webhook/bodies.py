@@ -15,7 +15,7 @@ def alert(number: int = 1, *, status: str = "firing", **labels: str) -> dict[str
         "status": status,
         "labels": {key: text for key, text in {**wanted, **labels}.items() if text},
         "annotations": {"summary": "18 of 18 devices refuse gw-1"},
-        "startsAt": f"2026-11-25T12:{number % 60:02}:00.123456789Z",
+        "startsAt": f"2026-11-25T11:{number % 60:02}:00.123456789Z",
         "endsAt": "0001-01-01T00:00:00Z",
         "generatorURL": "http://prometheus.example/graph",
         "fingerprint": f"{number:016x}",

@@ -14,7 +14,7 @@ def test_a_firing_alert_asks_for_a_look_at_its_gateway() -> None:
     (found,) = read_delivery(body(alert()), GATEWAYS).alerts
 
     assert (found.gateway, found.is_firing, found.ignored) == ("gw-1", True, None)
-    assert found.starts_at.isoformat() == "2026-11-25T12:01:00.123456+00:00"
+    assert found.starts_at.isoformat() == "2026-11-25T11:01:00.123456+00:00"
 
 
 def test_each_alert_of_a_mixed_group_is_judged_by_itself() -> None:
@@ -24,6 +24,30 @@ def test_each_alert_of_a_mixed_group_is_judged_by_itself() -> None:
 
     assert [one.is_firing for one in delivery.alerts] == [True, False]
     assert delivery.truncated_count == 7
+
+
+def test_the_newest_moment_that_is_past_for_the_sender_is_told() -> None:
+    firing = {**alert(1), "endsAt": "2026-11-25T23:00:00Z"}  # when it would be over
+    over = {**alert(2, status="resolved"), "endsAt": "2026-11-25T14:30:00+02:00"}
+
+    def newest(*alerts: dict[str, object]) -> str:
+        return str(read_delivery(body(*alerts), GATEWAYS).newest_at)
+
+    assert newest(firing) == "2026-11-25 11:01:00.123456+00:00"
+    assert newest(firing, over) == "2026-11-25 12:30:00+00:00"
+    assert newest() == "None"
+
+
+def test_a_moment_at_the_end_of_the_calendar_is_taken_as_it_is() -> None:
+    far = {
+        **alert(1),
+        "startsAt": "9999-12-31T23:00:00-05:00",
+        "endsAt": "0001-01-01T00:00:00+01:00",
+    }
+
+    (found,) = read_delivery(body(far), GATEWAYS).alerts
+
+    assert found.starts_at.year == 9999
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 
 from exporter.errors import StoreError
 from exporter.gateway.agent.core import Core
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _WAITING_S = 0.5
 _ALIVE_S = 5.0
+_SETTLE_EVERY_S = 2.0
 _LOOK_EVERY_S = 30.0
 _FORGET_EVERY_S = 3_600.0
 
@@ -61,16 +63,29 @@ async def _go_back_when_due(core: Core) -> None:
 
 async def look_after(core: Core, once: Once) -> None:
     """Settle what was interrupted, and keep the record true, until cancelled."""
+    looked_at = -math.inf
     forgotten_at = core.clock.monotonic()
     while True:
+        now = core.clock.monotonic()
         try:
-            await _look(core)
-            if core.clock.monotonic() >= forgotten_at + _FORGET_EVERY_S:
-                forgotten_at = core.clock.monotonic()
+            if now >= looked_at + _LOOK_EVERY_S:
+                looked_at = now
+                await _look(core)
+            else:
+                await _settle_interrupted(core)
+            if now >= forgotten_at + _FORGET_EVERY_S:
+                forgotten_at = now
                 await once.forget()
         except (StoreError, VersionError) as exc:
             log.warning("the agent cannot look after its gateway: %s", exc)
-        await core.clock.sleep(_LOOK_EVERY_S)
+        await core.clock.sleep(_SETTLE_EVERY_S)
+
+
+async def _settle_interrupted(core: Core) -> None:
+    """Whoever asks with the same key again is answered only once this has looked."""
+    if not core.changer.lock.locked() and await core.journal.unfinished():
+        async with core.changer.lock:
+            await core.changer.settle()
 
 
 async def _look(core: Core) -> None:

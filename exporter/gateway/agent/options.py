@@ -127,7 +127,9 @@ class Options(BaseModel):
     )
     proof: Proof = Field(Proof(), description="When a certificate counts as served.")
     second_port: Listen | None = Field(
-        None, description="`HOST:PORT` where candidates are rehearsed; default: nowhere."
+        None,
+        description="`HOST:PORT` where versions and candidates are rehearsed; one that the"
+        " exporter can reach. Default: nowhere, and no rollback is ever ready.",
     )
     require_idempotency_key: bool = Field(
         default=False,

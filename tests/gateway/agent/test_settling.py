@@ -96,7 +96,7 @@ async def test_a_first_rotation_that_was_interrupted_has_nothing_to_go_back_to(
 async def test_what_somebody_does_by_hand_is_noticed_and_can_be_undone(tmp_path: Path) -> None:
     driver = WillfulDriver(embedded(tmp_path / "agent"))
 
-    with patch("exporter.gateway.agent.keeping._LOOK_EVERY_S", 0.07):
+    with patch("exporter.gateway.agent.keeping._LOOK_EVERY_S", 0.0):
         async with running(tmp_path, driver=driver) as agent:
             await agent.rotate(await agent.new_chain())
             folder = Versions(agent.directory).point_to(1)
@@ -118,16 +118,19 @@ async def test_what_somebody_does_by_hand_is_noticed_and_can_be_undone(tmp_path:
 async def test_a_version_that_is_not_served_is_not_called_proven(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock, look_s = ShiftedClock(), 0.07
+    clock, turn_s = ShiftedClock(), 0.07
 
-    with patch("exporter.gateway.agent.keeping._LOOK_EVERY_S", look_s):
+    with (
+        patch("exporter.gateway.agent.keeping._LOOK_EVERY_S", 0.0),
+        patch("exporter.gateway.agent.keeping._SETTLE_EVERY_S", turn_s),
+    ):
         async with running(tmp_path, clock=clock) as agent:
             await agent.rotate(await agent.new_chain())
             Versions(agent.directory).point_to(1)
-            looks = clock.slept[look_s]
+            looks = clock.slept[turn_s]
 
             async def looked() -> bool:
-                return clock.slept[look_s] > looks + 1
+                return clock.slept[turn_s] > looks + 1
 
             await until(looked, "a look")
             shown = await agent.certificates()

@@ -1,0 +1,158 @@
+"""The demo's fleet with the real service rotating it, in times of seconds."""
+
+import asyncio
+import json
+import stat
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from exporter.app import App
+from exporter.clock import SystemClock
+from exporter.config import load
+from exporter.demo.device import Contact
+from exporter.demo.stage import Stage
+from tests.demo.standing import standing
+
+BASE = "/api/v1/rotation"
+Json = Mapping[str, Any]
+
+SIGN = """\
+#!/bin/sh
+# The request comes on standard input, the chain goes to standard output
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat > "$work/request.pem"
+printf 'basicConstraints=critical,CA:FALSE\\nextendedKeyUsage=serverAuth\\n' > "$work/extensions"
+openssl x509 -req -in "$work/request.pem" -CA "$1.pem" -CAkey "$1.key" -days "${2:-30}" \\
+  -copy_extensions copy -extfile "$work/extensions" -out "$work/leaf.pem" 2> "$work/said" \\
+  || { cat "$work/said" >&2; exit 1; }
+cat "$work/leaf.pem" "$1.pem"
+"""
+
+
+@dataclass(kw_only=True)
+class Service:
+    """The service over a fleet; ``refusals`` are the handshakes that devices refused."""
+
+    stage: Stage
+    folder: Path
+    url: str
+    session: aiohttp.ClientSession = field(repr=False)
+    refusals: list[Contact] = field(default_factory=list)
+
+    async def get(self, path: str = "") -> Json:
+        async with self.session.get(BASE + path) as answer:
+            assert answer.status == 200, await answer.text()
+            return dict(await answer.json())
+
+    async def post(self, path: str, status: int = 200, **body: object) -> Json:
+        async with self.session.post(BASE + path, json=body) as answer:
+            text = await answer.text()
+            assert answer.status == status, text
+            return dict(json.loads(text)) if status == 200 else {"said": text}
+
+    async def rotation(self) -> Json:
+        return dict((await self.get())["rotations"][-1])
+
+    async def until(self, holds: Callable[[Json], bool], *, within_s: float = 60.0) -> Json:
+        """Return the rotation once it is as wanted."""
+        seen: Json = {}
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    rotations = (await self.get())["rotations"]
+                    seen = rotations[-1] if rotations else {}
+                    if seen and holds(seen):
+                        return seen
+                    await SystemClock().sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(f"not in time; it is {json.dumps(seen, indent=1)}") from None
+
+    async def approve(self) -> None:
+        """Say yes to what waits for it."""
+        seen = await self.until(_waits_for_approval_only)
+        await self.post("/approve", rotation=seen["id"], plan_hash=seen["plan_hash"], by="a test")
+
+    async def looked(self) -> None:
+        """Return once each target was looked at."""
+        async with asyncio.timeout(60):
+            while True:
+                async with self.session.get("/-/ready") as answer:
+                    if answer.status == 200:
+                        return
+                await SystemClock().sleep(0.1)
+
+    def new_ca(self) -> str:
+        return (self.folder / "pki" / "new-ca.pem").read_text()
+
+
+def _waits_for_approval_only(seen: Json) -> bool:
+    reasons = [one["reason"] for one in seen["gate"]["blockers"]]
+    return reasons == ["awaiting_approval"]
+
+
+@asynccontextmanager
+async def rotating(
+    folder: Path, *, devices: int = 4, signer: str = "new-intermediate", **options: object
+) -> AsyncIterator[Service]:
+    """A fleet that is known and well, and the service over it; stopped at the end."""
+    async with standing(folder, devices=devices) as stage:
+        _configure(folder, signer, options)
+        keep, refusals = stage._keep, list[Contact]()
+
+        async def note(contact: Contact) -> None:
+            if contact.refusal is not None:
+                refusals.append(contact)
+            await keep(contact)
+
+        stage._keep = note  # type: ignore[method-assign] # each contact, also those between two looks
+        async with asyncio.timeout(60):
+            await stage.all_contacts(lambda contact: contact.refusal is None)
+            await stage.all_known()
+        token = (folder / "token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        async with (
+            serving(folder / "config.yml") as url,
+            aiohttp.ClientSession(url, headers=headers) as session,
+        ):
+            made = Service(stage=stage, folder=folder, url=url, session=session, refusals=refusals)
+            await made.looked()
+            yield made
+
+
+@asynccontextmanager
+async def serving(config: Path) -> AsyncIterator[str]:
+    """The service with this file; its base URL."""
+    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as tasks:
+        app = App(load(config), SystemClock())
+        running = tasks.create_task(app.run(url.set_result))
+        try:
+            yield await url
+        finally:
+            running.cancel()
+
+
+def _configure(folder: Path, signer: str, options: Mapping[str, object]) -> None:
+    script = folder / "sign.sh"
+    script.write_text(SIGN)
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    path = folder / "config.yml"
+    config = yaml.safe_load(path.read_text("utf-8"))
+    config["rotation"] = {
+        "mode": "act",
+        "signer": {"command": [str(script), str(folder / "pki" / signer)]},
+        "interval": "300ms",
+        "overlap": "3s",
+        "soak": "1s",
+        "retry_pause": "10s",
+        **options,
+    }
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
