@@ -19,9 +19,21 @@ REMEDIATION = (
         name=f"{_R}rollback_ready",
         kind=Kind.GAUGE,
         labels=("gateway",),
-        help="1: the certificate before could be served again at once; 0: it could not.",
-        notes="Absent where it is not known.",
+        help="1: the certificate before was rehearsed and all devices accept it; 0: not so.",
+        notes="1 only when the version before is there and valid, its key matches, every device"
+        " behind the gateway accepts it, and it was served on the agent's second port and shaken"
+        " hands with. What is not known is no; `remediation status` tells the reason. Absent for"
+        " gateways without a management API, in mode `disabled`, and until the first look.",
         examples=(("no way back", "fleet_tls_remediation_rollback_ready == 0"),),
+    ),
+    _metric(
+        name=f"{_R}served_version",
+        kind=Kind.GAUGE,
+        labels=("gateway",),
+        help="Number of the version that a gateway serves, as its management API counts.",
+        notes="1: nothing was changed yet, so nothing can be undone. Absent where the API does not"
+        " tell, or what is served is none of its versions.",
+        examples=(("gateways with their first one", "fleet_tls_remediation_served_version == 1"),),
     ),
     _metric(
         name=f"{_R}decisions_total",
@@ -69,5 +81,22 @@ REMEDIATION = (
         name=f"{_R}budget_remaining",
         kind=Kind.GAUGE,
         help="How many automatic actions are still allowed in the present hour.",
+    ),
+    _metric(
+        name=f"{_R}would_be_actions",
+        kind=Kind.GAUGE,
+        labels=("verdict",),
+        help="Rollbacks that were only said in mode dry_run, by what became of them.",
+        notes="`right`: the fault stayed and the forecast held; `needless`: it ended by itself;"
+        " `wrong`: the forecast did not hold; `unclear`: it cannot be told; `pending`: not judged"
+        " yet. From the store, all of its time.",
+        examples=(
+            (
+                "how much of what was said was right",
+                'fleet_tls_remediation_would_be_actions{verdict="right"}'
+                " / ignoring (verdict) sum without (verdict)"
+                ' (fleet_tls_remediation_would_be_actions{verdict!="pending"})',
+            ),
+        ),
     ),
 )

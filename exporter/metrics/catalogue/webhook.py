@@ -28,4 +28,16 @@ WEBHOOK = (
         labels=("outcome",),
         help="Alerts in accepted deliveries: accepted, duplicate or ignored, since the start.",
     ),
+    _metric(
+        name=f"{PREFIX}webhook_clock_offset_at_most_seconds",
+        kind=Kind.GAUGE,
+        unit="seconds",
+        help="Our clock minus the alerts' is at most this, by the newest moment delivered.",
+        notes="By deliveries of the last 15 minutes. An alert may have begun hours ago, so a value"
+        " above zero says little; below zero our clock is behind, by at least so much. Beyond"
+        " `remediation.max_clock_offset` nothing is rolled back (`cannot_look`).",
+        examples=(
+            ("our clock is behind", "fleet_tls_webhook_clock_offset_at_most_seconds < -30"),
+        ),
+    ),
 )
