@@ -89,7 +89,7 @@ class Response:
         """Return what was done, would be done and why, for the pages."""
         stats = self.responder.stats
         try:
-            intents = await self.records.latest()
+            intents, score = await self.records.latest(), await self.records.score()
             is_stopped = await self.responder.switch.is_killed()
         except StoreError as exc:
             # Before the store is open, or while it cannot be read
@@ -104,6 +104,9 @@ class Response:
             },
             intents=intents,
             holds=dict(stats.holds),
+            ready=dict(stats.ready),
+            score=score,
+            budget=stats.budget_remaining,
         )
 
     async def run(self) -> None:

@@ -8,8 +8,10 @@ from exporter.fleet import FleetSnapshot
 from exporter.fleet_page.sentence import Rollback
 from exporter.modes import Mode
 from exporter.remediation.codec import Case
+from exporter.remediation.hindsight import Score
 from exporter.remediation.intents import Ending, Intent
-from exporter.remediation.model import Answer, Decision, Outcome
+from exporter.remediation.model import Answer, Decision, Outcome, Refusal
+from exporter.remediation.readiness import Readiness
 
 MODE_WORDS: Mapping[Mode, str] = {
     Mode.DISABLED: "disabled: nothing is decided",
@@ -41,6 +43,9 @@ class Remedies:
         intents: The last action by gateway.
         is_stopped: By the kill switch; None: not known.
         holds: Until when gateways are held.
+        ready: Whether gateways could be rolled back.
+        score: How rollbacks turned out that were only said.
+        budget: Automatic actions that are allowed in the present hour; None: not known.
         fault: Why this is not known; empty when it is.
     """
 
@@ -49,6 +54,9 @@ class Remedies:
     decisions: Mapping[str, tuple[int, Case]] = field(default_factory=dict)
     intents: Mapping[str, Intent] = field(default_factory=dict)
     holds: Mapping[str, datetime] = field(default_factory=dict)
+    ready: Mapping[str, Readiness] = field(default_factory=dict)
+    score: Score = field(default_factory=Score)
+    budget: int | None = None
     fault: str = ""
 
 
@@ -60,6 +68,9 @@ class Remedy:
         level: ``bad``, ``warn`` or ``good``.
         action: What was done, in words; empty: nothing.
         number: Of the decision in the journal; 0: there is none.
+        refusals: Why nothing is done, by the labels of the metric; the sentence has the words.
+        way_back: Whether it could be rolled back, in words; empty: it is not known.
+        is_ready: It could; None: it is not known, or it serves its first certificate.
     """
 
     gateway: str
@@ -71,21 +82,43 @@ class Remedy:
     action: str = ""
     action_at: datetime | None = None
     hold_until: datetime | None = None
+    refusals: tuple[Refusal, ...] = ()
+    way_back: str = ""
+    is_ready: bool | None = None
+    rehearsed_at: datetime | None = None
+
+    @property
+    def is_news(self) -> bool:
+        """There is more to tell than that all is ready."""
+        return self.is_ready is False or bool(self.number or self.action or self.hold_until)
 
 
 def remedies_on(told: Remedies) -> tuple[Remedy, ...]:
-    """Return what there is to tell, by gateway; nothing where nothing was decided or held."""
-    names = sorted({*told.decisions, *told.intents, *told.holds})
+    """Return what there is to tell, by gateway; nothing where nothing is known."""
+    names = sorted({*told.decisions, *told.intents, *told.holds, *told.ready})
     return tuple(_remedy(name, told) for name in names)
+
+
+def sentences_on(told: Remedies) -> tuple[str, ...]:
+    """Return what is to be said of all gateways together, in sentences."""
+    said = []
+    if told.mode is Mode.ACT and told.budget is not None:
+        said.append(f"{told.budget} automatic actions are left in this hour.")
+    if told.ready:
+        ready = sum(one.is_ready for one in told.ready.values())
+        said.append(f"{ready} of {len(told.ready)} gateways could be rolled back at once.")
+    if told.score.is_known:
+        said.append(f"In dry run, {told.score.sentence}.")
+    return tuple(said)
 
 
 def _remedy(name: str, told: Remedies) -> Remedy:
     number, case = told.decisions.get(name, (0, None))
     decision = case.decision if case else None
-    intent = told.intents.get(name)
+    intent, ready = told.intents.get(name), told.ready.get(name)
     return Remedy(
         gateway=name,
-        level=_level(decision, intent),
+        level=_level(decision, intent, ready),
         outcome=OUTCOME_WORDS[decision.outcome] if decision else "",
         sentence=decision.sentence if decision else "",
         decided_at=decision.decided_at if decision else None,
@@ -93,6 +126,21 @@ def _remedy(name: str, told: Remedies) -> Remedy:
         action=_action(intent) if intent else "",
         action_at=intent.stage_at if intent else None,
         hold_until=told.holds.get(name),
+        refusals=tuple(decision.refusals) if decision else (),
+        way_back=_way_back(ready) if ready else "",
+        is_ready=ready.is_ready if ready and not ready.is_first else None,
+        rehearsed_at=ready.rehearsed_at if ready else None,
+    )
+
+
+def _way_back(ready: Readiness) -> str:
+    if ready.is_first:
+        return "none; it serves its first certificate, so there is nothing to undo"
+    if not ready.is_ready:
+        return ready.reason
+    return (
+        f"version {ready.version}, which {ready.accepting_count} of {ready.device_count} devices"
+        " accept"
     )
 
 
@@ -102,7 +150,9 @@ def _action(intent: Intent) -> str:
     return f"rollback to version {intent.identity.target_version}{by}: {how}"
 
 
-def _level(decision: Decision | None, intent: Intent | None) -> str:
+def _level(decision: Decision | None, intent: Intent | None, ready: Readiness | None) -> str:
+    if decision is None and intent is None and ready is not None and ready.is_ready:
+        return "good"
     ending = intent.ending if intent else None
     if ending in {Ending.UNPROVEN, Ending.NOT_BACK}:
         return "bad"

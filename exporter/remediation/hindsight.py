@@ -97,10 +97,15 @@ class Score:
     latest: tuple[Judged, ...] = ()
 
     @property
+    def is_known(self) -> bool:
+        """Something was said in place of being done."""
+        return bool(self.pending_count or sum(self.counts.values()))
+
+    @property
     def sentence(self) -> str:
         """The score in words."""
         judged = sum(self.counts.values())
-        if not judged and not self.pending_count:
+        if not self.is_known:
             return "no rollback was only said so far"
         told = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items() if count)
         what = "would-be rollback was" if judged == 1 else "would-be rollbacks were"

@@ -9,7 +9,7 @@ from exporter.clock import Clock
 from exporter.fleet import FleetSnapshot
 from exporter.fleet_page.board import Board, Cells, board_of
 from exporter.fleet_page.history import History
-from exporter.fleet_page.remedies import Remedies, Remedy, remedies_on, rollbacks_of
+from exporter.fleet_page.remedies import Remedies, Remedy, remedies_on, rollbacks_of, sentences_on
 from exporter.fleet_page.sentence import Circumstances, StateSentence, sentence_of
 from exporter.fleet_page.trust import sync_counts
 from exporter.handshake_log.counts import Key, Tally
@@ -59,6 +59,7 @@ class Shown:
     sentence: StateSentence
     sync: Mapping[SyncState, int]
     remedies: tuple[Remedy, ...]
+    remedy_sentences: tuple[str, ...]
     fingerprint: int
 
     @property
@@ -134,7 +135,7 @@ def shown(facts: Facts, cells: Cells | None = None) -> Shown:
         rollbacks=rollbacks_of(facts.remedies, facts.snapshot),
     )
     sentence = sentence_of(board, around)
-    remedies = remedies_on(facts.remedies)
+    remedies, said = remedies_on(facts.remedies), sentences_on(facts.remedies)
     sync = sync_counts(facts.trust, is_polled=facts.is_polled)
     return Shown(
         facts=facts,
@@ -142,7 +143,8 @@ def shown(facts: Facts, cells: Cells | None = None) -> Shown:
         sentence=sentence,
         sync=sync,
         remedies=remedies,
-        fingerprint=hash((_fingerprint(board, sentence), remedies, tuple(sync.items()))),
+        remedy_sentences=said,
+        fingerprint=hash((_fingerprint(board, sentence), remedies, said, tuple(sync.items()))),
     )
 
 

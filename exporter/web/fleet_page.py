@@ -41,6 +41,7 @@ from exporter.web.service import SERVICE, Service
 _NAMED_CELLS = 120
 _OPTIONS = 200
 _PROBLEMS = 50
+_REMEDIES = 20
 _OVERVIEW = 60
 _DRAWN_TARGETS = 500
 # The ends of ten thousand certificates do not move by the second
@@ -154,6 +155,8 @@ def fleet_html(
         sync_words=SYNC_WORDS,
         sync_shapes=SYNC_LEVELS,
         mode_words=MODE_WORDS,
+        remedies=[one for one in shown.remedies if one.is_news],
+        most_remedies=_REMEDIES,
         timeline=beside.timeline,
         drawing=drawing,
         choices=beside.choices,

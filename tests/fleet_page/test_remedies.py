@@ -12,14 +12,17 @@ from exporter.fleet_page.remedies import (
     Remedies,
     remedies_on,
     rollbacks_of,
+    sentences_on,
 )
 from exporter.fleet_page.sentence import Rollback
 from exporter.modes import Mode
 from exporter.remediation.codec import Case, decided
 from exporter.remediation.decide import Question
+from exporter.remediation.hindsight import Score
 from exporter.remediation.intents import Ending, Intent, Stage
-from exporter.remediation.model import Asker, Evidence, Identity, Outcome
+from exporter.remediation.model import Asker, Evidence, Identity, Outcome, Refusal
 from exporter.remediation.options import Options
+from exporter.remediation.readiness import Readiness
 from tests.fleet.stand import device, gateway, silence
 from tests.fleet_page.stand import Scene
 from tests.remediation.cases import ACT, ALL_OUT, INCIDENT, NEW, NOW, OLD
@@ -114,6 +117,73 @@ def test_a_hold_alone_is_told() -> None:
     (told,) = remedies_on(Remedies(holds={"gw-2": NOW}))
 
     assert (told.gateway, told.hold_until, told.outcome, told.number) == ("gw-2", NOW, "", 0)
+
+
+def readiness(*, is_ready: bool, gateway: str = "gw-1") -> Readiness:
+    return Readiness(
+        gateway=gateway,
+        is_ready=is_ready,
+        reason="" if is_ready else "version 3 was never served on the second port",
+        version=3,
+        served_version=4,
+        accepting_count=18,
+        device_count=18,
+        checked_at=NOW,
+        rehearsed_at=NOW if is_ready else None,
+    )
+
+
+def test_a_gateway_that_could_go_back_is_told_and_is_no_news() -> None:
+    (told,) = remedies_on(Remedies(ready={"gw-1": readiness(is_ready=True)}))
+
+    assert (told.level, told.is_ready, told.is_news) == ("good", True, False)
+    assert told.way_back == "version 3, which 18 of 18 devices accept"
+    assert told.rehearsed_at == NOW
+
+
+def test_a_gateway_without_a_way_back_is_news_with_the_reason() -> None:
+    (told,) = remedies_on(Remedies(ready={"gw-1": readiness(is_ready=False)}))
+
+    assert (told.level, told.is_ready, told.is_news) == ("warn", False, True)
+    assert told.way_back == "version 3 was never served on the second port"
+
+
+def test_a_gateway_that_serves_its_first_certificate_is_no_news() -> None:
+    first = replace(readiness(is_ready=False), version=None, served_version=1)
+
+    (told,) = remedies_on(Remedies(ready={"gw-1": first}))
+
+    assert (told.is_ready, told.is_news) == (None, False)
+    assert told.way_back.startswith("none; it serves its first certificate")
+
+
+def test_each_refusal_is_told_by_its_name() -> None:
+    made = case(replace(ALL_OUT, is_killed=True, is_control_good=False))
+
+    (told,) = remedies_on(Remedies(decisions={"gw-1": (1, made)}))
+
+    assert told.refusals == (Refusal.KILL_SWITCH, Refusal.CANNOT_LOOK)
+
+
+def test_what_holds_for_all_is_told_in_sentences() -> None:
+    told = sentences_on(
+        Remedies(
+            mode=Mode.ACT,
+            budget=2,
+            ready={
+                "gw-1": readiness(is_ready=True),
+                "gw-2": readiness(is_ready=False, gateway="gw-2"),
+            },
+            score=Score(pending_count=1),
+        )
+    )
+
+    assert told == (
+        "2 automatic actions are left in this hour.",
+        "1 of 2 gateways could be rolled back at once.",
+        "In dry run, 0 would-be rollbacks were judged; 1 not yet.",
+    )
+    assert sentences_on(Remedies(mode=Mode.DRY_RUN, budget=3)) == ()
 
 
 def with_served(scene: Scene, made: Case) -> Case:

@@ -4,15 +4,18 @@ import contextlib
 import json
 import re
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from exporter.clock import SystemClock
 from tests.browser import NARROW, Watched, browsing, chromium, served, violations
 from tests.daemons import Daemon
 from tests.web.test_fleet_page import HOSTILE, NEW_LEAF, fleet, look, refuse
+from tests.webhook.bodies import alert, body
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -41,10 +44,15 @@ def demo(folder: Path, *arguments: str) -> Daemon:
     return Daemon(command, directory=folder)
 
 
-def url_of(running: Daemon) -> str:
+def line_of(running: Daemon) -> dict[str, str]:
     running.wait_for_line('"exporter"', within_s=120)
     line = next(line for line in running.text().splitlines() if line.startswith("{"))
-    return str(json.loads(line)["exporter"])
+    found: dict[str, str] = json.loads(line)
+    return found
+
+
+def url_of(running: Daemon) -> str:
+    return line_of(running)["exporter"]
 
 
 def sentence(page: Page) -> str:
@@ -99,6 +107,54 @@ def test_the_outage_is_told_on_top_and_down_to_each_certificate(
             outage["gw-1", scheme] = violations(page)
 
     assert [one for one in outage.items() if one[1]] == []
+    assert watched.faults == []
+
+
+def post(line: dict[str, str], path: str, body: object) -> tuple[int, str]:
+    """Ask the demo's exporter as a person, or Alertmanager, with its credential."""
+    request = urllib.request.Request(  # noqa: S310 - the demo's own
+        f"{line['exporter']}{path}",
+        data=body if isinstance(body, bytes) else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {Path(line['token_file']).read_text().strip()}"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+        return answer.status, answer.read().decode()
+
+
+def test_what_an_alert_led_to_is_told_with_every_reason(tmp_path: Path, watched: Watched) -> None:
+    page, base = watched.page, "/api/v1/remediation"
+    found = {}
+    with demo(tmp_path / "demo", "--break", "unknown-ca") as running:
+        line = line_of(running)
+        post(line, f"{base}/rehearse", {"gateway": "gw-1", "by": "ada"})
+        firing = {**alert(), "startsAt": SystemClock().now().isoformat()}
+        assert post(line, "/webhook/alertmanager", body(firing))[0] == 202
+        page.goto(f"{line['exporter']}/fleet")
+        block = page.locator("#remedies")
+        expect(block).to_contain_text("dry run: it decides and changes nothing")
+        expect(block).to_contain_text("18 of 18 devices refuse gw-1 (unknown_ca)")
+        expect(block).to_contain_text("gain 18, loss 0: would roll back.")
+        expect(block).to_contain_text("In dry run, 0 would-be rollbacks were judged; 1 not yet.")
+        expect(block).to_contain_text("Way back: version 1, which 18 of 18 devices accept")
+        expect(block).to_contain_text("1 of 1 gateways could be rolled back at once.")
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+            found["said", scheme] = violations(page)
+
+        post(line, f"{base}/hold", {"gateway": "gw-1", "by": "ada", "reason": "works"})
+        post(line, f"{base}/kill-switch", {"on": True, "by": "ada", "reason": "look first"})
+        post(line, f"{base}/rollback", {"gateway": "gw-1"})
+        expect(block).to_contain_text("stopped by the kill switch")
+        expect(block).to_contain_text("held until")
+        expect(block).to_contain_text("Refused by kill_switch, gateway_held")
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+            found["refused", scheme] = violations(page)
+        page.goto(f"{line['exporter']}/targets/gw-1")
+        expect(page.locator("#target")).to_contain_text("Refused by kill_switch, gateway_held")
+        found["target", "dark"] = violations(page)
+
+    assert [one for one in found.items() if one[1]] == []
     assert watched.faults == []
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 import aiohttp
@@ -14,12 +14,14 @@ from exporter.handshake_log.counts import Tally
 from exporter.handshake_log.stats import SourceStats
 from exporter.modes import Mode
 from exporter.observations import Observation, Reason, RejectedBy
+from exporter.remediation.hindsight import Score
 from exporter.trust_store.model import Known, Standing, SyncState
 from exporter.web.live import CLIENTS, Live
 from exporter.web.service import Readiness
-from tests.fleet_page.test_remedies import case
+from tests.fleet_page.test_remedies import case, readiness
 from tests.fleet_page.test_trust import report, standing
 from tests.pki import certificate_of, make_ca, make_leaf
+from tests.remediation.cases import ALL_OUT
 from tests.web.serving import FakeService, device, gateway, serving, store_of
 
 OLD_CA, NEW_CA = make_ca("old CA"), make_ca("new CA")
@@ -231,6 +233,46 @@ async def test_what_remediation_did_is_told_with_its_evidence() -> None:
     assert "held until" in text
     assert "api/v1/remediation/decisions/41" in answer.page.links
     assert made.decision.sentence in target.page.text
+
+
+async def test_ways_back_the_score_and_the_refusals_are_told() -> None:
+    service = fleet()
+    made = case(replace(ALL_OUT, is_killed=True))
+    service.told_remedies = Remedies(
+        decisions={"gw-1": (7, made)},
+        ready={
+            "gw-1": readiness(is_ready=True),
+            **{
+                f"other-{n:02}": readiness(is_ready=False, gateway=f"other-{n:02}")
+                for n in range(30)
+            },
+        },
+        score=Score(pending_count=1),
+    )
+
+    answer = await ask(service, "/fleet")
+    target = await ask(service, "/targets/gw-1")
+
+    text = answer.page.text
+    assert "1 of 31 gateways could be rolled back at once." in text
+    assert "0 would-be rollbacks were judged; 1 not yet." in text
+    assert "Refused by kill_switch" in text
+    assert "which 18 of 18 devices accept" in text
+    assert "rehearsed" in text
+    assert "version 3 was never served on the second port" in text
+    assert "20 of 31 gateways; each one's page tells of itself" in text
+    assert "which 18 of 18 devices accept" in target.page.text
+
+
+async def test_where_all_is_ready_the_fleet_s_page_is_calm_and_the_gateway_s_tells() -> None:
+    service = fleet()
+    service.told_remedies = Remedies(ready={"gw-1": readiness(is_ready=True)})
+
+    answer = await ask(service, "/fleet")
+    target = await ask(service, "/targets/gw-1")
+
+    assert '<section id="remedies" aria-labelledby="h-remedies" hidden>' in answer.body
+    assert "version 3, which 18 of 18 devices accept" in target.page.text
 
 
 async def test_without_decisions_no_block_is_shown() -> None:

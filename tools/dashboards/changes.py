@@ -132,6 +132,12 @@ def _remediation() -> tuple[Panel, ...]:
               ("sum by (outcome) (max by (job, outcome)"
                f" (increase({_ACTIONS}[$__rate_interval])))", "{{outcome}}"),
               empty=_OFF, span=8),
+        lines("What was only said", "In mode `dry_run`: what became of each rollback that would"
+              " have been done. `right`: the fault stayed, and the forecast held. The sentence of"
+              " each decision is on the exporter's fleet page, and in its journal.",
+              (f"max by (verdict) ({of_job('fleet_tls_remediation_would_be_actions')})",
+               "{{verdict}}"),
+              empty=_OFF, span=24),
         *_webhook(),
     )  # fmt: skip
 
