@@ -11,9 +11,11 @@ from exporter.journal import Entry
 from exporter.modes import Mode
 from exporter.opening import opened
 from exporter.remediation.switch import Switch
+from exporter.renewing import Renewals
 from exporter.rotation.options import Options
 from exporter.rotation.planning import PlanError, Wish
 from exporter.rotation.records import Records, Rotation
+from exporter.rotation.renewal import Renewed, expiring
 from exporter.rotation.rotate import Rotator
 from exporter.rotation.seen import Seen, seen_of
 from exporter.rotation.stats import RotationStats
@@ -26,6 +28,7 @@ from exporter.web.rotation import RotationApi
 from exporter.web.server import Opened
 
 _MOST_PEM_BYTES = 1 << 20
+_SOON_S = 30 * 86_400.0
 
 
 class Rotating:
@@ -53,6 +56,7 @@ class Rotating:
         self.rotator = Rotator(
             self.records, hands, clock, options=options, is_killed=switch.is_killed
         )
+        self.renewals = Renewals(self.rotator, self.records, hands, clock, options=options)
         self._stats = RotationStats(lambda: self.rotator.seen)
 
     @property
@@ -70,8 +74,10 @@ class Rotating:
 
     async def run(self) -> None:
         """Keep rotations going until cancelled."""
-        async with opened(self._store, self._clock, what="rotations"):
-            await self.rotator.run()
+        held = opened(self._store, self._clock, what="rotations")
+        async with held, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.rotator.run())
+            tasks.create_task(self.renewals.run())
 
     async def plan(self, wish: Wish, *, is_renewal: bool) -> tuple[Rotation, Seen]:
         """Return the rotation that would be started, as it would be seen; nothing is kept.
@@ -102,6 +108,16 @@ class Rotating:
             PlanError: no CA is known by that name.
         """
         return await self._hands.fates(at, remove)
+
+    def renewed(self) -> Renewed:
+        """Return where renewals are, and which devices' own certificates end soon."""
+        return Renewed(
+            renewals=tuple(self.renewals.found.values()),
+            faults=dict(self.renewals.faults),
+            device_ends_s=expiring(
+                self._hands.client_ends_s(), now=self._clock.now(), within_s=_SOON_S
+            ),
+        )
 
     async def history(self, rotation: str | None, *, after: int, limit: int) -> list[Entry]:
         """Return what the journal tells of rotations, the oldest first."""

@@ -122,6 +122,18 @@ class RotationHands:
                 at=at,
             )
 
+    def leaves(self) -> Mapping[str, Certificate]:
+        """Return what each gateway that can be changed is seen to serve."""
+        return {
+            name: state.chain[0]
+            for name, state in self._fleet.snapshot().targets.items()
+            if state.is_chain_current and self._api_of(name) is not None
+        }
+
+    def client_ends_s(self) -> Mapping[str, float]:
+        """Return when each device's own certificate ends, seconds since 1970."""
+        return self._logs.shown.certificates
+
     async def fates(self, at: datetime | None, remove: str | None) -> WhatIf:
         """Return who goes dark at a moment, or without a CA; None: now, and none.
 

@@ -11,7 +11,13 @@ import click
 
 from exporter.cli.arguments import MOMENT
 from exporter.cli.asking import Service, asks_the_service, tell, told_by
-from exporter.cli.rotation_text import entry_line, plan_text, status_text, what_if_text
+from exporter.cli.rotation_text import (
+    entry_line,
+    plan_text,
+    renewals_text,
+    status_text,
+    what_if_text,
+)
 from exporter.cli.terminal import safe
 
 _BASE = "/api/v1/rotation"
@@ -322,6 +328,22 @@ def exclude(
     told = tell(service, f"{_BASE}/exclude", body, "done")
     print(json.dumps(told) if as_json else safe(f"{name}: {device} is left out"))
     return 0
+
+
+@rotation.command(
+    "renewals",
+    epilog="""\b
+Examples:
+  fleet-tls-exporter rotation renewals --config config.yml
+""",
+)
+@_json
+@asks_the_service
+def renewals(*, as_json: bool, service: Service) -> int:
+    """Show which gateways are renewed by themselves, and when; devices' certificates that end."""
+    told = told_by(service, f"{_BASE}/renewals", "renewals")
+    print(json.dumps(told) if as_json else renewals_text(told))
+    return _BAD_NEWS if any(one["fault"] for one in told["renewals"]) else 0
 
 
 @rotation.command(

@@ -57,6 +57,24 @@ def what_if_text(told: Told) -> str:
     return safe_lines(lines)
 
 
+def renewals_text(told: Told) -> str:
+    """Return where renewals are."""
+    lines = [f"mode {told['mode']}"]
+    if not told["renewals"]:
+        lines.append("no gateway's certificate lives so short that it is renewed by itself")
+    for one in told["renewals"]:
+        fault = f": {one['fault']}" if one["fault"] else ""
+        lines.append(
+            f"  {one['gateway']}: {one['state']}, renewed from {one['due_at']} on, ends"
+            f" {one['expires_at']}{fault}"
+        )
+    lines += [
+        f"  {one['device']}: its own certificate ends {one['expires_at']}; that is for its owner"
+        for one in told["device_certificates"]
+    ]
+    return safe_lines(lines)
+
+
 def entry_line(entry: Told) -> str:
     """Return one entry of the journal."""
     facts = dict(entry["facts"])

@@ -78,7 +78,7 @@ def _agreement(view: View) -> Iterator[Blocker]:
 def _plan(view: View) -> Iterator[Blocker]:
     for fault in view.facts.ca_faults:
         yield of_rotation(view.plan.id, BlockReason.NEW_CA, fault)
-    if not view.devices:
+    if not view.devices and not view.plan.is_renewal:
         said = "there is no device behind these gateways: nothing would prove anything"
         yield of_rotation(view.plan.id, BlockReason.NO_DEVICES, said)
     for planned in view.plan.gateways:

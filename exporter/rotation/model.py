@@ -300,6 +300,8 @@ class Marks:
         ended: How it ended; None: it has not.
         phase: Where it was found at the last look, ``phase_at`` since when; told, never gone by.
         longest_absence_s: The longest silence of a device that was seen so far.
+        is_automatic: No person started it: it renews a certificate in time.
+        resumed_at: When it was last resumed, ``resumed_count`` how often.
     """
 
     consents: Mapping[Consent, str] = field(default_factory=dict)
@@ -314,6 +316,9 @@ class Marks:
     phase: Phase | None = None
     phase_at: datetime | None = None
     longest_absence_s: float = 0.0
+    is_automatic: bool = False
+    resumed_at: datetime | None = None
+    resumed_count: int = 0
 
     def gateway(self, name: str) -> GatewayMark:
         """Return what was done to a gateway."""

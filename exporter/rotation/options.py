@@ -69,6 +69,13 @@ class Options(BaseModel):
         le=7 * _DAY_S,
         description="Before what failed is asked for again; it doubles each time, three tries.",
     )
+    renewal_below: Duration = Field(
+        90 * _DAY_S,
+        ge=0,
+        le=400 * _DAY_S,
+        description="Gateway certificates with a lifetime below this are renewed under the same CA"
+        " by themselves, with `mode: act`; `0s`: none is.",
+    )
     batch_ratio: float = Field(
         0.1, gt=0, le=1, description="Share of the gateways in one batch; the first is one."
     )

@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, text
 from exporter.errors import ExporterError
 from exporter.journal import Entry, Kind, append, entries
 from exporter.operations import next_operation
-from exporter.rotation.model import Marks, Plan
+from exporter.rotation.model import Marks, Phase, Plan
 from exporter.store import Store
 
 _PLAN, _MARKS = TypeAdapter(Plan), TypeAdapter(Marks)
@@ -70,16 +70,12 @@ class Records:
             TakenError: one that has not ended shares a gateway or a CA with it.
         """
         plan = rotation.plan
-        names = {one.name for one in plan.gateways}
         async with self._store.writing() as connection:
             rows = await connection.execute(text("SELECT * FROM rotation WHERE id = :id OR open"
                                                  " = 1"), {"id": plan.id})  # fmt: skip
             for row in rows.mappings():
                 other = _rotation(row).plan
-                shared = names & {one.name for one in other.gateways}
-                if other.id == plan.id or shared or {plan.old_ca, plan.new_ca} & {
-                    other.old_ca, other.new_ca,
-                }:  # fmt: skip
+                if _is_in_the_way(other, plan):
                     raise TakenError(
                         f"the rotation {other.id} has the same name, gateways or CAs; end it first"
                     )
@@ -140,6 +136,18 @@ class Records:
             found = [_rotation(row) for row in rows.mappings()]
         return {one.plan.old_ca: one.old_pem for one in found if one.marks.removing_at is not None}
 
+    async def stopped(self) -> frozenset[tuple[str, str]]:
+        """Return gateway and leaf of each renewal that ended without renewing it."""
+        async with self._store.reading() as connection:
+            rows = await connection.execute(text("SELECT * FROM rotation WHERE open = 0"))
+            found = [_rotation(row) for row in rows.mappings()]
+        return frozenset(
+            (gateway.name, gateway.before)
+            for one in found
+            if one.plan.is_renewal and one.marks.ended is not Phase.DONE
+            for gateway in one.plan.gateways
+        )
+
     async def history(self, name: str | None, *, after: int, limit: int) -> list[Entry]:
         """Return the journal's entries about one rotation, or about all, the oldest first."""
         found: list[Entry] = []
@@ -165,6 +173,15 @@ class Records:
 def with_marks(rotation: Rotation, **changes: object) -> Rotation:
     """Return the same with other marks."""
     return replace(rotation, marks=replace(rotation.marks, **changes))  # type: ignore[arg-type] # names of fields
+
+
+def _is_in_the_way(other: Plan, plan: Plan) -> bool:
+    names = {one.name for one in plan.gateways}
+    if other.id == plan.id or names & {one.name for one in other.gateways}:
+        return True
+    # Renewals change nothing but what their own gateways serve
+    are_renewals = plan.is_renewal and other.is_renewal
+    return not are_renewals and bool({plan.old_ca, plan.new_ca} & {other.old_ca, other.new_ca})
 
 
 def _changing(rotation: Rotation) -> dict[str, str]:

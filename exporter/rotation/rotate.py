@@ -19,11 +19,12 @@ from exporter.modes import Mode
 from exporter.rotation.blockers import Gate
 from exporter.rotation.carry_out import CarryOut
 from exporter.rotation.hands import Hands
-from exporter.rotation.model import ENDED, Consent, GatewayMark, Marks, PlannedGateway, Step
+from exporter.rotation.model import ENDED, Consent, GatewayMark, Marks, Phase, PlannedGateway, Step
 from exporter.rotation.options import Options
 from exporter.rotation.phases import TRANSITIONS, before_of, consent_needed
 from exporter.rotation.reconcile import adopted, reconciled
 from exporter.rotation.records import Records, Rotation, with_marks
+from exporter.rotation.renewal import is_only_to_be_proven
 from exporter.rotation.seen import Seen, seen_of
 from exporter.rotation.steps import next_action
 from exporter.rotation.view import View, view_of
@@ -301,8 +302,31 @@ class Rotator:
             one: replace(mark, added_tries=0, removed_tries=0, validated=None)
             for one, mark in rotation.marks.devices.items()
         }
-        fresh = with_marks(rotation, is_paused=False, gateways=gateways, devices=devices)
+        fresh = with_marks(
+            rotation,
+            is_paused=False,
+            gateways=gateways,
+            devices=devices,
+            resumed_at=self._clock.now(),
+            resumed_count=rotation.marks.resumed_count + 1,
+        )
         await self._change(fresh, "resume", {"by": by})
+
+    @_in_turn
+    async def close(self, name: str, *, by: str) -> None:
+        """End a renewal whose chain is kept for good, though not every device was seen with it.
+
+        Raises:
+            RotationError: it is no renewal, or its chain is not kept yet.
+        """
+        rotation, view = await self._fresh(name)
+        is_kept = is_only_to_be_proven(rotation.plan, rotation.marks)
+        if not rotation.plan.is_renewal or not is_kept or view.position.drift:
+            raise RotationError(f"{name} is no renewal whose chain is kept for good")
+        unseen = [one.name for one in view.devices if one.full_at is None]
+        ended = with_marks(rotation, ended=Phase.DONE)
+        await self._change(ended, "close", {"by": by, "not_seen": unseen})
+        self.seen[name] = replace(seen_of(ended, view), gate=Gate(blockers=()), would=None)
 
     @_in_turn
     async def abort(self, name: str, *, by: str, reason: str) -> None:

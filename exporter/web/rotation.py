@@ -14,6 +14,7 @@ from exporter.modes import Mode
 from exporter.report import Json
 from exporter.rotation.planning import PlanError, Wish
 from exporter.rotation.records import Rotation, TakenError
+from exporter.rotation.renewal import Renewed
 from exporter.rotation.rotate import BusyError, RotationError, Rotator
 from exporter.rotation.seen import Seen
 from exporter.rotation.what_if import WhatIf
@@ -27,7 +28,7 @@ from exporter.web.persons import (
     number_in,
     who,
 )
-from exporter.web.rotation_json import plan_json, status_json, what_if_json
+from exporter.web.rotation_json import plan_json, renewed_json, status_json, what_if_json
 from exporter.web.server import Opened
 from exporter.wording import shown
 
@@ -108,6 +109,10 @@ class Rotations(Protocol):
         """
         ...
 
+    def renewed(self) -> Renewed:
+        """Return where renewals are."""
+        ...
+
     async def history(self, rotation: str | None, *, after: int, limit: int) -> list[Entry]:
         """Return what the journal tells of rotations, the oldest first."""
         ...
@@ -122,7 +127,12 @@ class RotationApi:
 
     def endpoints(self) -> Iterable[Opened]:
         """Return them all."""
-        reading = {"": self.status, "/history": self.history, "/what-if": self.what_if}
+        reading = {
+            "": self.status,
+            "/history": self.history,
+            "/what-if": self.what_if,
+            "/renewals": self.renewals,
+        }
         changing = {
             "/plan": self.plan,
             "/start": self.start,
@@ -166,6 +176,11 @@ class RotationApi:
             _moment_in(request, "at"), request.query.get("remove")
         )
         return web.json_response(what_if_json(asked))
+
+    async def renewals(self, _request: web.Request) -> web.Response:
+        """Answer with what is renewed by itself and when, and devices' certificates that end."""
+        renewed = self._rotations.renewed()
+        return web.json_response(renewed_json(renewed, mode=self._rotations.mode))
 
     # What is told
 

@@ -4,7 +4,7 @@ The shape is what scripts rely on: a change here is a breaking change.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from exporter.certificates import Certificate
 from exporter.modes import Mode
@@ -14,6 +14,7 @@ from exporter.rotation.forecast import forecast_of
 from exporter.rotation.gateway_facts import authorities
 from exporter.rotation.model import DeviceFacts, Marks, Plan
 from exporter.rotation.phases import consent_needed, trusts_new
+from exporter.rotation.renewal import Renewed
 from exporter.rotation.seen import Seen
 from exporter.rotation.steps import Action
 from exporter.rotation.story import steps_of
@@ -79,6 +80,27 @@ def _authority_json(found: Certificate) -> Json:
         "subject": found.subject,
         "fingerprint_sha256": found.fingerprint_sha256,
         "not_after": rfc3339(found.not_after),
+    }
+
+
+def renewed_json(renewed: Renewed, *, mode: Mode) -> Json:
+    """Return where renewals are, and the devices' own certificates that end soon."""
+    return {
+        "mode": mode.value,
+        "renewals": [
+            {
+                "gateway": one.gateway,
+                "state": one.state.value,
+                "due_at": rfc3339(one.due_at),
+                "expires_at": rfc3339(one.expires_at),
+                "fault": renewed.faults.get(one.gateway),
+            }
+            for one in renewed.renewals
+        ],
+        "device_certificates": [
+            {"device": name, "expires_at": rfc3339(datetime.fromtimestamp(end_s, UTC))}
+            for name, end_s in renewed.device_ends_s.items()
+        ],
     }
 
 

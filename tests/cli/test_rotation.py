@@ -97,11 +97,13 @@ async def test_pause_resume_and_abort_say_what_they_did(stand: Stand) -> None:
 async def test_who_goes_dark_without_a_ca_is_bad_news_by_name(stand: Stand) -> None:
     without = await stand.run("plan", "--remove", stand.folder / "old.pem")
     later = await stand.run("plan", "--at", "2027-01-05", "--json")
+    renewals = await stand.run("renewals")
 
     assert without.code == 1
     assert "4 of 4 devices go dark" in without.out
     assert "go dark: gw-01-dev-0 behind gw-01: unknown CA" in without.out
     assert later.code == 0
+    assert "gw-01: due, renewed from 2026-11-25T12:00:00Z on" in renewals.out
     assert json.loads(later.out)["at"] == "2027-01-05T00:00:00Z"
 
 

@@ -1,7 +1,7 @@
 """What persons tell the rotating part, with a scripted fleet behind it and a real store."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from exporter.journal import Entry
@@ -9,6 +9,7 @@ from exporter.modes import Mode
 from exporter.rotation.options import Options
 from exporter.rotation.planning import PlanError, Wish
 from exporter.rotation.records import Records, Rotation
+from exporter.rotation.renewal import Renewal, RenewalState, Renewed
 from exporter.rotation.rotate import Rotator
 from exporter.rotation.seen import Seen, seen_of
 from exporter.rotation.view import view_of
@@ -61,6 +62,13 @@ class ScriptedRotations:
         return WhatIf(
             question=Question(at=at or self.clock.now(), removed=gone), fates=tuple(dark)
         )
+
+    def renewed(self) -> Renewed:
+        soon = START + timedelta(days=3)
+        one = Renewal(
+            gateway="gw-01", leaf="0" * 64, due_at=START, expires_at=soon, state=RenewalState.DUE
+        )
+        return Renewed(renewals=(one,), faults={}, device_ends_s={"gw-01-dev-0": soon.timestamp()})
 
     async def history(self, rotation: str | None, *, after: int, limit: int) -> list[Entry]:
         return await self.records.history(rotation, after=after, limit=limit)

@@ -14,6 +14,7 @@ from exporter.modes import Mode
 from exporter.rotation.blockers import BlockReason, Subject
 from exporter.rotation.model import Phase, Step
 from exporter.rotation.options import Options
+from exporter.rotation.renewal import RenewalState
 from exporter.web.api import openapi_document
 from exporter.web.rotation import BASE, RotationApi
 from tests.rotation.scripted import NEW_PEM, OLD_CA
@@ -185,6 +186,15 @@ async def test_who_goes_dark_without_a_ca_is_told_by_name(stand: Stand) -> None:
     assert (later["dark"], later["stay"]) == ([], 4)
 
 
+async def test_what_is_renewed_by_itself_is_told_before_it_happens(stand: Stand) -> None:
+    told = await stand.get("/renewals", schema="Renewals")
+
+    assert told["renewals"][0]["state"] == "due"
+    assert told["device_certificates"] == [
+        {"device": "gw-01-dev-0", "expires_at": "2026-11-28T12:00:00Z"}
+    ]
+
+
 @pytest.mark.parametrize(("query", "status"), [("at=tomorrow", 400), ("remove=nobody", 422)])
 async def test_a_question_that_makes_no_sense_is_refused(
     stand: Stand, query: str, status: int
@@ -200,6 +210,8 @@ def test_the_openapi_document_knows_every_word() -> None:
     blocker = schemas["RotationBlocker"]["properties"]
     assert blocker["reason"]["enum"] == list(BlockReason)
     assert blocker["subject"]["enum"] == list(Subject)
+    renewal = schemas["Renewals"]["properties"]["renewals"]["items"]
+    assert renewal["properties"]["state"]["enum"] == list(RenewalState)
     assert schemas["RotationAction"]["properties"]["step"]["enum"] == list(Step)
 
 
