@@ -107,6 +107,7 @@ class App:
             reconnect_s=lambda: self._in_force.reconnect_s,
             in_charge=self._is_rotating,
             removing=self._removing,
+            store_files=lambda: {one.name: one.file for one in self._in_force.config.trust_stores},
         )
         return Response(
             Store(config.store),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 from exporter.clock import Clock
 from exporter.fleet import Fleet
@@ -56,6 +57,7 @@ class Around:
         reconnect_s: By device class.
         in_charge: Whether a rotation is in charge of a gateway; None: it is not known.
         removing: CAs that are being, or were, removed from devices, as PEM; None: not known.
+        store_files: By the trust store's name.
     """
 
     look: Look
@@ -65,6 +67,7 @@ class Around:
     reconnect_s: Callable[[], Mapping[str, float]]
     in_charge: Callable[[str], bool | None]
     removing: Callable[[], Mapping[str, str] | None]
+    store_files: Callable[[], Mapping[str, Path]]
 
 
 class ServiceHands:
@@ -83,6 +86,14 @@ class ServiceHands:
         """Return the gateway's management API; None: it has none."""
         target = self._gateway(gateway)
         return self._around.apis().get(target.management_api or "") if target is not None else None
+
+    def store_files(self, gateway: str) -> Mapping[str, str]:
+        """Return the file of each trust store that devices behind ``gateway`` hold, by name."""
+        states, files = self._fleet.snapshot().targets.values(), self._around.store_files()
+        held = {
+            name for one in states if one.target.gateway == gateway for name in one.target.holds
+        }
+        return {name: str(files[name]) for name in sorted(held & files.keys())}
 
     def reconnect_s(self, device: str) -> float | None:
         """Return within which time the device's class reconnects; None: nobody says."""

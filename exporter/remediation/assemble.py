@@ -139,9 +139,11 @@ def _is_before(heard: Recent, changed_at: datetime, seconds: float) -> bool:
 
 
 def _accepts(told: Acceptance | None, was_accepted: bool = False) -> Accepts:  # noqa: FBT001, FBT002 - one fact
-    accepts = told.accepts if told is not None else None
-    if told is not None and accepts is not None:
-        answer = Answer.YES if accepts else Answer.NO
+    if told is not None:
+        if told.accepts is None:
+            # A report that leaves it open is newer than the handshake: it may have dropped the CA
+            return Accepts()
+        answer = Answer.YES if told.accepts else Answer.NO
         return Accepts(answer=answer, basis=AcceptanceBasis(told.basis))
     if was_accepted:
         # Fleets without trust reports must not be left alone: it shook hands in full with it

@@ -1,6 +1,6 @@
 """What remediation needs of the rest of the service; by protocols, since it stands beside it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -61,6 +61,13 @@ class Hands(Protocol):
 
     def returned(self, gateway: str, since: datetime) -> Returned:
         """Return who came back to ``gateway`` since then."""
+        ...
+
+    def store_files(self, gateway: str) -> Mapping[str, str]:
+        """Return the file of each trust store that devices behind ``gateway`` hold, by name.
+
+        By the inventory; for a command that a person is told.
+        """
         ...
 
     def reconnect_s(self, device: str) -> float | None:

@@ -1,6 +1,7 @@
 """Waits for the devices after a rollback; asks for the recovery of those that stay out."""
 
 import math
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -132,7 +133,7 @@ class Waiting:
         back_count = len(intent.devices) - len(out)
         detail = f"{back_count} of {len(intent.devices)} devices are back"
         if ending is Ending.NOT_BACK:
-            detail += f"; still out: {listed(out)}. {_bundle_command(intent.identity.gateway)}"
+            detail += f"; still out: {listed(out)}. {self._way_out(intent)}"
         facts = {
             "back": back_count,
             "out": out,
@@ -151,9 +152,14 @@ class Waiting:
             return {}
         return beside(case.decision.forecast, measured(case.evidence, self._returned(intent)))
 
-
-def _bundle_command(gateway: str) -> str:
-    return (
-        "The way out without their network: fleet-tls-exporter recovery-bundle"
-        f" --csr {gateway}.csr --ca OLD_CA.pem --ca-key OLD_CA.key --output {gateway}-recovery"
-    )
+    def _way_out(self, intent: Intent) -> str:
+        gateway = intent.identity.gateway
+        command = [
+            "fleet-tls-exporter", "recovery-bundle", "--csr", f"{gateway}.csr",
+            "--ca", "OLD_CA.pem", "--ca-key", "OLD_CA.key", "--output", f"{gateway}-recovery",
+        ]  # fmt: skip
+        files = self._hands.store_files(gateway)
+        # The command judges by what the devices trust, and does nothing without
+        for store in [f"{name}={file}" for name, file in files.items()] or ["DEVICES.pem"]:
+            command += ["--trust-store", store]
+        return f"The way out without their network: {shlex.join(command)}"

@@ -1,37 +1,64 @@
-"""A fleet whose gateway is a real nginx with the agent in front; devices connect and tell."""
+"""A fleet that is guarded by remediation in mode ``act``: what runs, and what is done to it."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import yaml
 
-from exporter.clock import SystemClock
-from exporter.demo.authorities import (
-    Authorities,
-    gateway_certificate,
-    make_authorities,
-)
+from exporter.certificates import fingerprint_of
+from exporter.clock import Clock, SystemClock
+from exporter.demo.authorities import GATEWAY_NAME, Authorities, Served, make_authorities
 from exporter.demo.device import Contact, Device, DeviceClient
-from exporter.demo.fleet import devices_of, pace_of
-from exporter.demo.layout import Layout
-from exporter.gateway.agent.driver import CHAIN, KEY
-from exporter.gateway.agent.drivers.embedded import mqtt
-from tests.daemons import Daemon, free_port, nginx
+from exporter.demo.fleet import Pace, devices_of
+from exporter.demo.layout import GATEWAY, Layout
+from exporter.demo.pki import SERVER_AUTH, Issued, Wishes, issue
+from exporter.demo.updates import StoreKeeper
+from tests.gateway.agent.real.stand import leaf_at
 from tests.gateway.agent.stand import signed
+from tests.webhook.bodies import alert, body
 
-_FORMAT = (
-    "log_format fleet_tls '$remote_addr [$time_local] $ssl_protocol $ssl_cipher"
-    ' resumed=$ssl_session_reused status=$status sni="$ssl_server_name"'
-    ' client="$ssl_client_s_dn" client_end="$ssl_client_v_end" took=$session_time\';'
-)
-_READY_WITHIN_S = 60.0
+WITHIN_S = 60.0
+_POLL_S = 0.05
+_ANSWER = aiohttp.ClientTimeout(total=60)
+
+
+class Told(StrEnum):
+    """From what the service knows whom the devices trust."""
+
+    REPORTS = "reports"
+    """They say so, and fetch updates."""
+    INVENTORY = "inventory"
+    LOGS = "logs"
+    """Nobody says; there are only their handshakes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How a fleet is to be.
+
+    Attributes:
+        interval: Between two looks of the service.
+        contact_s: Between two connections of one device, give or take a fifth.
+        lasts: What is left of the certificate that is served first.
+        reconnect: Within this time a device is back, once it may; of its class.
+        limits: Of the section ``remediation``.
+    """
+
+    count: int
+    interval: str
+    contact_s: float
+    told: Told = Told.INVENTORY
+    lasts: timedelta = timedelta(days=60)
+    reconnect: str = "1h"
+    limits: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,173 +66,256 @@ class GuardedFleet:
     """What runs, and how each device fared.
 
     Attributes:
-        exporter: ``HOST:PORT`` of the service.
+        exporter: ``HOST:PORT`` of the service; ``gateway`` likewise.
         token: Opens the agent, the webhook and the service's API.
         contacts: Each device's latest attempt; every one is a full handshake.
+        clock: The service's and, where that is in our process, the agent's.
     """
 
+    setting: Setting
     layout: Layout
-    exporter: str
-    agent_url: str
-    token: str
     authorities: Authorities
     devices: Sequence[Device]
+    clock: Clock = field(default_factory=SystemClock)
+    exporter: str = ""
+    gateway: str = ""
+    agent_url: str = ""
     contacts: dict[str, Contact] = field(default_factory=dict)
+    lives: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    @property
+    def token(self) -> str:
+        return self.layout.token_file.read_text().strip()
+
+    # The devices
 
     async def keep(self, contact: Contact) -> None:
         """Remember how one attempt went."""
         self.contacts[contact.device] = contact
 
-    def connected(self, since: datetime) -> int:
+    def connected(self, since: datetime) -> set[str]:
         """Devices whose latest attempt was made since then, and was good."""
-        return sum(one.refusal is None and one.at >= since for one in self.contacts.values())
+        return {one.device for one in self._since(since) if one.refusal is None}
 
-    def refused(self, since: datetime) -> int:
+    def refused(self, since: datetime) -> set[str]:
         """Devices whose latest attempt was made since then, and failed."""
-        return sum(one.refusal is not None and one.at >= since for one in self.contacts.values())
+        return {one.device for one in self._since(since) if one.refusal is not None}
 
-    async def call(self, session: aiohttp.ClientSession, path: str, body: object) -> Any:
+    def _since(self, moment: datetime) -> list[Contact]:
+        return [one for one in self.contacts.values() if one.at >= moment]
+
+    def lose_anchors(self) -> None:
+        """Every device loses all that it trusts, and cannot tell."""
+        for device in self.devices:
+            for anchor in device.trust_store.glob("*.pem"):
+                anchor.unlink()
+
+    def switch_off(self, device: str) -> None:
+        """It does not connect, nor fetch anything, any more."""
+        self.lives[device].cancel()
+
+    # The gateway
+
+    async def call(self, path: str, body: object = None) -> Any:
         """Call the agent; the answer's body."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        url = f"{self.agent_url}/gateway/certificates{path}"
-        method = "GET" if body is None else "POST"
-        async with session.request(method, url, json=body, headers=headers) as answer:
-            found = await answer.json()
-        assert answer.status < 300, found
-        return found
+        return await _asked(self.agent_url + path, self.token, body)
 
-    async def rotate_to_what_nobody_trusts(self, session: aiohttp.ClientSession) -> None:
-        """Force the gateway to serve a certificate of the new CA, proven by the agent."""
-        csr = (await self.call(session, "/csr", {}))["csr"]
-        chain = signed(csr, self.authorities.new_intermediate)
-        body = {"newCertificate": chain, "validationMode": "none"}
-        done = await self.call(session, "/rotate", body)
+    async def rotate(self, issuer: Issued, mode: str = "none") -> None:
+        """Let the gateway serve a certificate by ``issuer``, proven by the agent."""
+        csr = (await self.call("/gateway/certificates/csr", {}))["csr"]
+        chain = {"newCertificate": signed(csr, issuer), "validationMode": mode}
+        done = await self.call("/gateway/certificates/rotate", chain)
         assert done["status"] == "SUCCESS", done
 
+    async def rotate_to_what_nobody_trusts(self) -> None:
+        """As it came in the incident: forced through."""
+        await self.rotate(self.authorities.new_intermediate)
 
-@asynccontextmanager
-async def guarded_fleet(
-    directory: Path, *, count: int, interval: str
-) -> AsyncIterator[GuardedFleet]:
-    """A healthy fleet with remediation in mode ``act``; every device was accepted once."""
-    clock = SystemClock()
+    async def update_trust(self, operation: str, anchor: Issued) -> None:
+        """Have the devices add or remove an anchor; return when all have reported it so."""
+        more = {"priority": "secondary"} if operation == "ADD" else {}
+        what = {"operation": operation, "certificate": anchor.pem.decode(), **more}
+        await self.call("/devices/truststore/update", what)
+
+        async def is_complete() -> bool:
+            told = await self.call("/devices/truststore/status")
+            return bool(told["complete"] == told["total"])
+
+        await self.until(is_complete, f"{operation} by all devices")
+
+    async def until_missing(self, anchor: Issued) -> None:
+        """Return when the service knows that every device has ``anchor`` no more."""
+        gone = fingerprint_of(anchor.der)
+
+        async def is_known() -> bool:
+            told = await _asked(f"http://{self.exporter}/api/v1/devices?limit=1000", self.token)
+            return all(
+                gone in {one["fingerprint_sha256"] for one in device["missing"] or ()}
+                for device in told["items"]
+            )
+
+        await self.until(is_known, "the service to know what the devices lack")
+
+    def on_disk(self) -> Mapping[str, bytes]:
+        """All versions there are, and which is the current one."""
+        folder = self.layout.gateway
+        files = [path for path in (folder / "versions").rglob("*") if path.is_file()]
+        found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+        return {**found, "current": str((folder / "current").readlink()).encode()}
+
+    async def served(self) -> str | None:
+        """The leaf's fingerprint in a fresh handshake of our own."""
+        return await asyncio.to_thread(leaf_at, int(self.gateway.rpartition(":")[2]))
+
+    # The service
+
+    async def metrics(self) -> str:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://{self.exporter}/metrics") as answer,
+        ):
+            return await answer.text()
+
+    async def remediation(self, path: str, body: object = None) -> Any:
+        """Ask the service, or tell it something, as a person does."""
+        url = f"http://{self.exporter}/api/v1/remediation{path}"
+        return await _asked(url, self.token, body)
+
+    async def journal(self, kind: str) -> list[dict[str, Any]]:
+        """Entries of one kind, the oldest first."""
+        found = (await self.remediation("/journal?limit=1000"))["items"]
+        return [entry for entry in found if entry["kind"] == kind]
+
+    async def ask(self, number: int = 1) -> None:
+        """Deliver an alert that asks for a rollback, as Alertmanager does."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        url = f"http://{self.exporter}/webhook/alertmanager"
+        data = body(alert(number, gateway=GATEWAY))
+        async with (
+            aiohttp.ClientSession(timeout=_ANSWER) as session,
+            session.post(url, data=data, headers=headers) as answer,
+        ):
+            assert answer.status == 202, await answer.text()
+
+    async def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """What ``condition`` comes to once that is true; it may be asked often."""
+        end_s = self.clock.monotonic() + WITHIN_S
+        while True:
+            found = condition()
+            found = await found if asyncio.iscoroutine(found) else found
+            if found:
+                return found
+            assert self.clock.monotonic() < end_s, f"waited {WITHIN_S} s for: {what}"
+            await self.clock.sleep(_POLL_S)
+
+
+async def _asked(url: str, token: str, body: object = None) -> Any:
+    headers = {"Authorization": f"Bearer {token}"}
+    method = "GET" if body is None else "POST"
+    async with (
+        aiohttp.ClientSession(timeout=_ANSWER) as session,
+        session.request(method, url, json=body, headers=headers) as answer,
+    ):
+        found = await answer.json()
+    assert answer.status < 300, found
+    return found
+
+
+def new_fleet(directory: Path, setting: Setting, clock: Clock) -> GuardedFleet:
+    """What there is before anything runs: authorities, devices and their files."""
     layout = Layout(directory)
     authorities = make_authorities(clock.now())
-    devices = devices_of(count, layout.devices)
+    devices = devices_of(setting.count, layout.devices)
     layout.write_secrets(authorities)
     layout.write_trust_stores(authorities, devices)
-    gateway_port, agent_port, service_port = free_port(), free_port(), free_port()
-    fleet = GuardedFleet(
-        layout=layout, exporter=f"127.0.0.1:{service_port}",
-        agent_url=f"http://127.0.0.1:{agent_port}", token=layout.token_file.read_text().strip(),
-        authorities=authorities, devices=devices,
-    )  # fmt: skip
-    _write_service_config(fleet, gateway_port, interval)
-    agent_config = _write_agent_config(fleet, gateway_port, agent_port)
-
-    def program(name: str, port: int, *arguments: str | Path) -> Daemon:
-        command = (sys.executable, "-m", "exporter", *arguments)
-        return Daemon(command, directory=directory / name, ports=[port])
-
-    with program("agent-first", agent_port, "gateway-agent", "--config", agent_config):
-        pass  # it has made ``current``: without that no nginx starts
-    broker = await asyncio.start_server(_answer, "127.0.0.1", 0)
-    upstream = broker.sockets[0].getsockname()[1]
-    async with broker:
-        with (
-            _nginx(layout, gateway_port, upstream),
-            program("agent-log", agent_port, "gateway-agent", "--config", agent_config),
-            program("service", service_port, "run", "--config", layout.config),
-        ):
-            async with _connecting(fleet, gateway_port):
-                yield fleet
-
-
-@asynccontextmanager
-async def _connecting(fleet: GuardedFleet, port: int) -> AsyncIterator[None]:
-    clock = SystemClock()
-    pace = pace_of(len(fleet.devices)).contact_s
-    async with asyncio.TaskGroup() as tasks:
-        running = [
-            tasks.create_task(
-                DeviceClient(
-                    device, f"127.0.0.1:{port}", clock, interval_s=pace, tell=fleet.keep
-                ).run()
-            )
-            for device in fleet.devices
-        ]
-        try:
-            async with asyncio.timeout(_READY_WITHIN_S):
-                began_at = clock.now()
-                while fleet.connected(began_at) < len(fleet.devices):
-                    await clock.sleep(0.1)
-            yield
-        finally:
-            for one in running:
-                one.cancel()
-
-
-def _nginx(layout: Layout, port: int, upstream: int) -> Daemon:
-    current = layout.gateway / "current"
-    folder = layout.directory / "nginx"
-    block = (
-        f"{_FORMAT}\naccess_log {folder}/tls.log fleet_tls;\n"
-        f"server {{ listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;\n"
-        f"ssl_certificate {current}/{CHAIN}; ssl_certificate_key {current}/{KEY};\n"
-        f"proxy_pass 127.0.0.1:{upstream}; }}"
+    return GuardedFleet(
+        setting=setting, layout=layout, authorities=authorities, devices=devices, clock=clock
     )
-    return nginx(folder, stream=block, ports=[port])
 
 
-def _write_agent_config(fleet: GuardedFleet, gateway_port: int, agent_port: int) -> Path:
-    """The demo's agent, in front of nginx in place of the terminator within."""
-    layout = fleet.layout
-    nginx_at = layout.directory / "nginx"
-    gateway = f"127.0.0.1:{gateway_port}"
-    served = gateway_certificate(fleet.authorities, SystemClock().now())
-    terminator = {
-        "nginx": {
-            "addresses": [gateway],
-            "config": f"{nginx_at}/nginx.conf",
-            "pid_file": f"{nginx_at}/nginx.pid",
-            "handshakes_log": f"{nginx_at}/tls.log",
-            "timeout": "15s",
-        }
-    }
-    document = {
-        **layout.write_agent_config(fleet.devices, served, gateway),
-        "listen": f"127.0.0.1:{agent_port}",
-        "terminator": terminator,
-    }
-    path = layout.directory / "agent.yml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
+def write_agent_config(
+    fleet: GuardedFleet, *, listen: str, terminator: Mapping[str, object] | None = None
+) -> Path:
+    """The demo's agent, in front of ``terminator``, by default the one within."""
+    document = dict(fleet.layout.write_agent_config(fleet.devices, _first(fleet), fleet.gateway))
+    document["listen"] = listen
+    if terminator is not None:
+        document["terminator"] = terminator
+    path = fleet.layout.directory / "agent.json"
+    path.write_text(json.dumps(document))
     return path
 
 
-def _write_service_config(fleet: GuardedFleet, gateway_port: int, interval: str) -> None:
-    layout = fleet.layout
+def _first(fleet: GuardedFleet) -> Served:
+    """What is served first: a leaf by the old CA's intermediate."""
+    now, issuer = SystemClock().now(), fleet.authorities.old_intermediate
+    wishes = Wishes(
+        common_name=GATEWAY_NAME,
+        names=(GATEWAY_NAME, "127.0.0.1"),
+        purposes=(SERVER_AUTH,),
+        not_before=now - timedelta(days=30),
+        not_after=now + fleet.setting.lasts,
+    )
+    leaf = issue(wishes, issuer=issuer)
+    return Served(chain_pem=leaf.pem + issuer.pem, key_pem=leaf.key_pem)
+
+
+def write_service_config(fleet: GuardedFleet, logs: Sequence[Mapping[str, object]]) -> None:
+    """The demo's configuration in mode ``act``, and what the setting wants."""
+    layout, setting = fleet.layout, fleet.setting
     layout.write_config(
-        fleet.devices, listen=fleet.exporter, gateway=f"127.0.0.1:{gateway_port}",
-        management_api=fleet.agent_url, device_addresses={}, pace=pace_of(len(fleet.devices)),
+        fleet.devices, listen=fleet.exporter or "127.0.0.1:0", gateway=fleet.gateway,
+        management_api=fleet.agent_url, device_addresses={},
+        pace=Pace(contact_s=setting.contact_s, probe_s=1),
     )  # fmt: skip
     config = yaml.safe_load(layout.config.read_text("utf-8"))
-    config["probe"] |= {"interval": interval, "failing_interval": interval}
-    log = config["handshake_logs"][0]
-    config["handshake_logs"] = [
-        log | {"file": f"nginx/{name}"} for name in ("error.log", "tls.log")
-    ]
-    config["remediation"] = {"mode": "act"}
+    config["probe"] |= {"interval": setting.interval, "failing_interval": setting.interval}
+    # What was there before the service may be old: a line without a zone is then no evidence
+    usual = {**config["handshake_logs"][0], "read_from": "end"}
+    config["handshake_logs"] = [{**usual, **one} for one in logs]
+    config["remediation"] = {"mode": "act", **setting.limits}
+    for each in config["device_classes"]:
+        each["reconnect"] = setting.reconnect
+        if setting.told is Told.LOGS:
+            # Within this time before the change a device must have been seen on what was before
+            each |= {"contact_interval": "30s"}
+            del each["holds"]
     layout.config.write_text(yaml.safe_dump(config, sort_keys=False))
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """What is behind nginx: it accepts every MQTT CONNECT."""
-    try:
-        if await reader.read(1024):
-            writer.write(mqtt.CONNACK)
-            await writer.drain()
-            await reader.read()
-    except OSError:
-        pass  # the device or nginx went away
-    finally:
-        writer.close()
+@asynccontextmanager
+async def connecting(fleet: GuardedFleet) -> AsyncIterator[None]:
+    """Devices connect, and keep their stores where they tell of them; all were accepted once."""
+    token = fleet.layout.device_token_file.read_text().strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        aiohttp.ClientSession(fleet.agent_url, headers=headers, timeout=_ANSWER) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        for device in fleet.devices:
+            fleet.lives[device.name] = tasks.create_task(_life(fleet, device, session))
+        try:
+            names = {device.name for device in fleet.devices}
+            began_at = SystemClock().now()
+            await fleet.until(lambda: fleet.connected(began_at) == names, "all devices")
+            yield
+        finally:
+            for one in fleet.lives.values():
+                one.cancel()
+
+
+async def _life(fleet: GuardedFleet, device: Device, session: aiohttp.ClientSession) -> None:
+    clock, interval_s = SystemClock(), fleet.setting.contact_s
+    client = DeviceClient(device, fleet.gateway, clock, interval_s=interval_s, tell=fleet.keep)
+
+    def is_connected() -> bool:
+        last = fleet.contacts.get(device.name)
+        return last is not None and last.refusal is None
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(client.run())
+        if fleet.setting.told is Told.REPORTS:
+            keeper = StoreKeeper(
+                device, session, clock, interval_s=interval_s, is_connected=is_connected
+            )
+            tasks.create_task(keeper.run())

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
@@ -133,6 +133,7 @@ class ScriptedHands:
     evidence: Evidence = INCIDENT
     met: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     met_fault: str = ""
+    stores: Mapping[str, str] = field(default_factory=dict)
 
     def api(self, gateway: str) -> ManagementApi | None:
         return cast(ManagementApi, self.scripted) if self.has_api else None
@@ -156,6 +157,9 @@ class ScriptedHands:
         return Returned(
             back=self.back(self.clock.now()), by_ticket=self.by_ticket, refusing=self.refusing
         )
+
+    def store_files(self, gateway: str) -> Mapping[str, str]:
+        return self.stores
 
     def reconnect_s(self, device: str) -> float | None:
         return self.reconnect

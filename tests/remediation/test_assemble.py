@@ -268,6 +268,13 @@ def test_where_only_a_part_of_the_store_is_known_its_no_is_unknown() -> None:
     assert found.accepts_previous == Accepts()
 
 
+def test_a_report_that_leaves_it_open_goes_before_an_old_handshake_too() -> None:
+    found = device(connected(BEFORE), told(verified=False, is_partial=True))
+
+    assert found.connected_before
+    assert found.accepts_previous == Accepts()
+
+
 def test_a_ticket_since_the_change_is_told_and_proves_nothing() -> None:
     found = device(Recent().succeeded(SINCE, is_resumed=True, is_evidence=True))
 

@@ -359,7 +359,24 @@ async def test_half_of_them_is_not_recovered_and_the_other_half_is_asked_for(
     assert intent.ending is Ending.NOT_BACK
     facts = await stand.last_facts()
     assert "9 of 18 devices are back; still out: dev-10" in str(facts["detail"])
-    assert "fleet-tls-exporter recovery-bundle --csr gw-1.csr" in str(facts["detail"])
+    assert str(facts["detail"]).endswith(
+        "fleet-tls-exporter recovery-bundle --csr gw-1.csr --ca OLD_CA.pem --ca-key OLD_CA.key"
+        " --output gw-1-recovery --trust-store DEVICES.pem"
+    )
+
+
+async def test_the_command_that_a_person_is_told_names_what_the_devices_trust(
+    stand: Stand,
+) -> None:
+    stand.hands.stores = {"fw-4.2": "/etc/anchors/fw 4.2.pem", "fw-5.0": "/etc/fw-5.0.pem"}
+    stand.api.recovery = Recovery(operation_id="r", accepted=(), rejected=DEVICES)
+
+    await stand.waiting.until_back(await served(stand))
+
+    detail = str((await stand.last_facts())["detail"])
+    assert detail.endswith(
+        " --trust-store 'fw-4.2=/etc/anchors/fw 4.2.pem' --trust-store fw-5.0=/etc/fw-5.0.pem"
+    )
 
 
 @pytest.mark.parametrize("error", [GONE, BROKEN, final(GatewayReason.NOT_FOUND)])

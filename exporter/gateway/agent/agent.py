@@ -18,7 +18,7 @@ from exporter.gateway.agent.beginning import alone_in, begin, prepare
 from exporter.gateway.agent.calls_of_devices import DeviceCalls
 from exporter.gateway.agent.changing import Changer
 from exporter.gateway.agent.core import Core
-from exporter.gateway.agent.devices.book import Devices
+from exporter.gateway.agent.devices.book import Devices, Served
 from exporter.gateway.agent.driver import Address, Closeable, Driver, Place, Tools
 from exporter.gateway.agent.drivers import make_driver
 from exporter.gateway.agent.journal import Journal
@@ -159,8 +159,10 @@ def _handlers(core: Core, rehearsals: Rehearsals, settings: SettingsKeeper) -> H
 
     async def recover(body: RecoveryRequest, ticket: Ticket, served: Fingerprint | None) -> Reply:
         await core.check_served(served)
-        current = await core.current()
-        return await core.devices.recover(body, ticket, current.chain if current else ())
+        current, record = await core.current(), await core.journal.record()
+        since = record.activations[-1].at if record.activations else None
+        chain = current.chain if current else ()
+        return await core.devices.recover(body, ticket, Served(chain=chain, since=since))
 
     async def certificates(_request: web.Request, _body: None) -> web.Response:
         return response_of(answered(await serving.certificates(core)))

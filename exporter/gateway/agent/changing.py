@@ -65,6 +65,7 @@ class Changer:
                 await self._discard(change.to_version)
             return await self._end(change, OperationStatus.FAILED, why, code=code)
         change = await self._journal.at_step(change, Step.SWITCHING)
+        change = replace(change, switched_at=self._clock.now())
         fault = await self._serve(change.to_version, change)
         if fault is not None:
             return await self._go_back(change, fault)

@@ -51,6 +51,8 @@ class Change:
         from_version: None: nothing was served before.
         status: None: it is not over.
         detail: A sentence; empty for a plain success.
+        switched_at: When the terminator was told, if that is known: devices meet the new one from
+            then on, and not only once that is proved.
         confirm_within_s: As asked for.
         confirm_by: Until when it must be confirmed; known once it is over.
     """
@@ -63,6 +65,7 @@ class Change:
     step: Step = Step.INTENDED
     status: OperationStatus | None = None
     detail: str = ""
+    switched_at: datetime | None = None
     ended_at: datetime | None = None
     confirm_within_s: float | None = None
     confirm_by: datetime | None = None

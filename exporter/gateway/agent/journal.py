@@ -153,7 +153,8 @@ async def finish(connection: Transaction, change: Change, proven: int | None) ->
         await _prove(connection, proven, change.ended_at)
     if change.status is OperationStatus.SUCCESS:
         way = Way.FORWARD if change.kind is Kind.ROTATE else Way.BACK
-        await activate(connection, change.to_version, way, change.ended_at)
+        began_at = change.switched_at or change.ended_at
+        await activate(connection, change.to_version, way, began_at)
         await end_other_waits(connection, change.id)
 
 

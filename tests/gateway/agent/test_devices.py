@@ -9,6 +9,11 @@ from tests.pki import Issued, certificate_of, make_ca
 
 UPDATE, STATUS = "/devices/truststore/update", "/devices/truststore/status"
 RECOVER = "/devices/recovery/initiate"
+RECOVERY = {
+    "deviceIds": ["dev-01"],
+    "method": "FALLBACK_CHANNEL",
+    "action": "UPDATE_TRUSTSTORE",
+}
 OLD, NEW = (certificate_of(one).fingerprint_sha256 for one in (OLD_CA, NEW_CA))
 
 
@@ -202,14 +207,27 @@ async def test_recovery_gives_nothing_to_a_device_that_accepts_what_is_served(
     async with running(tmp_path, devices) as agent:
         body = {"anchors": [OLD_CA.pem.decode()], "reportedAt": "2026-11-24T12:00:00Z"}
         await agent.post("/devices/dev-01/truststore/report", body)
-        answer = await agent.post(
-            RECOVER,
-            {"deviceIds": ["dev-01"], "method": "FALLBACK_CHANNEL", "action": "UPDATE_TRUSTSTORE"},
-        )
+        answer = await agent.post(RECOVER, RECOVERY)
         todo = await to_do(agent, "dev-01", "fallback")
 
     assert answer.body["accepted"] == ["dev-01"]
     assert todo == []
+
+
+async def test_a_report_from_before_the_change_keeps_no_device_from_its_recovery(
+    tmp_path: Path,
+) -> None:
+    devices = [{"name": "dev-01", "fallback_channel": True}]
+
+    async with running(tmp_path, devices) as agent:
+        body = {"anchors": [OLD_CA.pem.decode()], "reportedAt": "2026-11-24T12:00:00Z"}
+        await agent.post("/devices/dev-01/truststore/report", body)
+        await agent.rotate(await agent.new_chain())
+        await agent.rollback()  # the device has lost its store meanwhile, and cannot say so
+        await agent.post(RECOVER, RECOVERY)
+        todo = await to_do(agent, "dev-01", "fallback")
+
+    assert todo == [("ADD", OLD)]
 
 
 async def test_an_update_that_is_not_there_cannot_be_acknowledged(tmp_path: Path) -> None:

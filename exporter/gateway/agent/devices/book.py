@@ -2,7 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from exporter.certificates import Certificate, CertificateCache
 from exporter.clock import Clock
@@ -35,6 +37,14 @@ from exporter.verdicts.paths import comparable, has_bad_signature
 
 TEST_DEVICE = "test_device"
 """Stands for every device that reported its store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What the gateway serves; ``since`` None: nobody knows since when."""
+
+    chain: Sequence[Certificate] = ()
+    since: datetime | None = None
 
 
 class Devices:
@@ -129,32 +139,46 @@ class Devices:
             await ticket.keep(connection, reply)
         return reply
 
-    async def recover(
-        self, request: RecoveryRequest, ticket: Ticket, served: Sequence[Certificate]
-    ) -> Reply:
+    async def recover(self, request: RecoveryRequest, ticket: Ticket, served: Served) -> Reply:
         """Let devices fetch over their fallback channel what they lack.
 
         That is what they were asked to do and have not done, and an anchor for ``served`` where
-        their store does not accept it.
+        they have not reported since it is served that they accept it.
         """
         asked = dict.fromkeys(request.device_ids)
         accepted = tuple(device for device in asked if self._fallback.get(device))
         rejected = tuple(device for device in asked if device not in accepted)
         operation_id = f"recovery-{secrets.token_hex(8)}"
         reply = answered(Recovery(operation_id=operation_id, accepted=accepted, rejected=rejected))
-        out = [one.device for one in await self.ask(served) if one.accepts is not True]
+        accepting = await self._accepting(served)
         async with self._store.writing() as connection:
             await ticket.begin(connection)
-            anchor = await self._anchor_for(connection, served)
+            anchor = await self._anchor_for(connection, served.chain)
             if anchor is not None:
                 await ledger.learn(connection, [anchor])
-                lacking = [one for one in accepted if one in set(out)]
+                lacking = [one for one in accepted if one not in accepting]
                 await self._ask_to_add(connection, operation_id, anchor, lacking)
             for device in accepted:
                 await ledger.open_fallback(connection, device)
             await ledger.touch(connection)
             await ticket.keep(connection, reply)
         return reply
+
+    async def _accepting(self, served: Served) -> Collection[str]:
+        """Return the devices that have said so since it is served.
+
+        Who asks for a device's recovery has seen that it is out. What it reported before may be
+        the very thing that is not so any more: a store that was lost says nothing.
+        """
+        async with self._store.reading() as connection:
+            reports = await ledger.reports(connection)
+        late = {
+            name
+            for name, report in reports.items()
+            if served.since is None or report.received_at >= served.since
+        }
+        answers = await self.ask(served.chain)
+        return {one.device for one in answers if one.accepts and one.device in late}
 
     async def _anchor_for(
         self, connection: Transaction, served: Sequence[Certificate]
