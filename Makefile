@@ -1,5 +1,5 @@
 # The loop of this project. Each target sets up what it is missing; a second run changes nothing.
-#   make demo [ARGS="--break unknown-ca"]   a fleet on loopback, watched; needs Python packages only
+#   make demo [ARGS="--break unknown-ca"]   a fleet on loopback, watched; also ARGS="--rotate"; needs Python packages only
 #   make test                               everything CI runs; needs the Debian packages too
 #   make check                              the quick one before each commit
 #   make drill [ARGS="--times 5"]           break a fleet, wait for the page, print the timeline

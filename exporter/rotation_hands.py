@@ -34,7 +34,7 @@ from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.cache import Judge
 
 _QUESTION_S = 20.0
-_KEPT_S = 10.0
+_MOST_KEPT_S = 10.0
 _AT_ONCE = 32
 _MOST_CHAINS = 5_000
 _MOST_VERDICTS = 50_000
@@ -185,6 +185,11 @@ class RotationHands:
 
     # What it is made of
 
+    @property
+    def _kept_s(self) -> float:
+        """How long a look is good for; who looks more often wants news each time."""
+        return min(_MOST_KEPT_S, self._around.options().interval)
+
     async def gather(self, planned: Collection[str]) -> Gathered:
         """Return all that facts are made of; the gateways in ``planned`` are looked at anew."""
         names = self._gateways()
@@ -254,7 +259,7 @@ class RotationHands:
     async def _ask_devices(self, api: str) -> None:
         """Have it told what the devices trust now, and not a minute ago."""
         now_s = self._clock.monotonic()
-        if now_s - self._asked_s.get(api, -_KEPT_S) < _KEPT_S:
+        if now_s - self._asked_s.get(api, -_MOST_KEPT_S) < self._kept_s:
             return
         self._asked_s[api] = now_s
         try:
@@ -268,7 +273,7 @@ class RotationHands:
             return self._watched(name)
         kept_at_s, kept = self._looks.get(name, (0.0, None))
         now_s = self._clock.monotonic()
-        if kept is not None and now_s - kept_at_s < _KEPT_S:
+        if kept is not None and now_s - kept_at_s < self._kept_s:
             return kept
         async with self._at_once:
             fresh = await self._fresh(name)

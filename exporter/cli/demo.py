@@ -16,6 +16,7 @@ MODES = ("dry_run", "act")
 Examples:
   fleet-tls-exporter demo
   fleet-tls-exporter demo --break unknown-ca
+  fleet-tls-exporter demo --rotate
   fleet-tls-exporter demo --devices 40 --port 0 --json
 
 \b
@@ -45,7 +46,7 @@ Runs until SIGTERM or Ctrl-C and leaves nothing behind.
     type=click.Choice(BREAKS),
     help="Make this outage, once all was seen to be well.",
 )
-@click.option("--rotate", is_flag=True, help="Rotate to the new CA, phase by phase.")
+@click.option("--rotate", is_flag=True, help="Rotate to the new CA, phase by phase, in minutes.")
 @click.option(
     "--remediation",
     type=click.Choice(MODES),

@@ -31,7 +31,7 @@ def show_demo(given: Mapping[str, Any]) -> None:
         remediation=Remediation(given["remediation"]),
         json=given["json"],
     )
-    # The service's own log would bury what the demo has to tell
-    set_up_logging(LogFormat.TEXT, "warning")
+    # The service's own log would bury what the demo has to tell; of a rotation it tells all
+    set_up_logging(LogFormat.TEXT, "error" if options.rotate else "warning")
     say = partial(print, flush=True)
     uvloop.run(run_demo(options, run_service, say=say, clock=SystemClock()))

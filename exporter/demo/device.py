@@ -51,6 +51,28 @@ class Contact:
     refusal: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How often devices came to the gateway, and how often that failed, as they count."""
+
+    attempt_count: int = 0
+    failure_count: int = 0
+
+    def with_(self, contact: Contact) -> "Counted":
+        """Return the same with one attempt more."""
+        return Counted(
+            attempt_count=self.attempt_count + 1,
+            failure_count=self.failure_count + (contact.refusal is not None),
+        )
+
+    def since(self, before: "Counted") -> "Counted":
+        """Return what was counted after ``before``."""
+        return Counted(
+            attempt_count=self.attempt_count - before.attempt_count,
+            failure_count=self.failure_count - before.failure_count,
+        )
+
+
 def client_context(trust_store: Path) -> ssl.SSLContext:
     """Return a context that trusts exactly the PEM files in ``trust_store`` at this moment."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,6 +1,7 @@
 """The files of a demo: keys, trust stores, token, and a configuration of our own service."""
 
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import yaml
 from exporter.demo.authorities import GATEWAY_NAME, Authorities, Served
 from exporter.demo.device import Device
 from exporter.demo.fleet import FIRMWARE, Pace, firmware_anchors
+from exporter.demo.options import RotationTimes
 from exporter.demo.pki import Issued
 from exporter.durations import format_duration
 
@@ -18,10 +20,17 @@ _DEVICE_STORE = "device-ca"
 
 
 class Layout:
-    """Where everything is in the demo's directory."""
+    """Where everything is in the demo's directory.
 
-    def __init__(self, directory: Path, token: bytes | None = None) -> None:
+    Args:
+        rotating: The times of a rotation that the service may carry out; None: it may only plan.
+    """
+
+    def __init__(
+        self, directory: Path, token: bytes | None = None, rotating: RotationTimes | None = None
+    ) -> None:
         self.directory = directory
+        self._rotating = rotating
         self._token = token or secrets.token_urlsafe(32).encode() + b"\n"
         self.config = directory / "config.yml"
         self.token_file = directory / "token"
@@ -147,11 +156,30 @@ class Layout:
             ],
             "web": {"token_file": self.token_file.name},
             "webhook": {"token_file": self.token_file.name},
+            "rotation": self._rotation(),
         }
         self.config.write_text(
             "# Written by the demo: a complete configuration, to look at and to copy from\n"
             + yaml.safe_dump(document, sort_keys=False)
         )
+
+    def _rotation(self) -> Mapping[str, object]:
+        """Return how the fleet gets from the old CA to the new one."""
+        signer = [sys.executable, "-m", "exporter.demo.sign", str(self.pki / "new-intermediate")]
+        section: dict[str, object] = {
+            "mode": "dry_run",
+            "new_ca_file": f"{self.pki.name}/new-ca.pem",
+            "signer": {"command": signer},
+        }
+        if self._rotating is None:
+            return section
+        return section | {
+            "mode": "act",
+            "interval": format_duration(self._rotating.interval_s),
+            "soak": format_duration(self._rotating.soak_s),
+            "overlap": format_duration(self._rotating.overlap_s),
+            "retry_pause": "5s",
+        }
 
     def _write_bundle(self, name: str, anchors: Sequence[Issued]) -> None:
         (self.anchors / f"{name}.pem").write_bytes(b"".join(anchor.pem for anchor in anchors))

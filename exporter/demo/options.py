@@ -1,6 +1,6 @@
 """What the demo can be asked for, and which wishes have to wait for a later version."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -35,6 +35,21 @@ class Remediation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RotationTimes:
+    """How long a rotation takes at least, where days would be due.
+
+    Attributes:
+        interval_s: Between two looks at what can be done next.
+        soak_s: A gateway that was rotated is watched so long.
+        overlap_s: Both CAs stay trusted so long.
+    """
+
+    interval_s: float = 0.5
+    soak_s: float = 6.0
+    overlap_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
     """One run of the demo.
 
@@ -43,7 +58,7 @@ class DemoOptions:
         port: Of the service's HTTP; 0: any free one.
         token_file: Holds the credential; None: a fresh one is made.
         break_: None: everything stays healthy.
-        rotate: Start a phased rotation and play the approving person.
+        rotate: Start a phased rotation and play the approving person; ``times`` are its times.
         json: Print one JSON object when ready, and nothing else.
     """
 
@@ -54,6 +69,7 @@ class DemoOptions:
     terminator: Terminator = Terminator.EMBEDDED
     break_: Break | None = None
     rotate: bool = False
+    times: RotationTimes = field(default_factory=RotationTimes)
     remediation: Remediation = Remediation.DRY_RUN
     json: bool = False
 
@@ -84,9 +100,13 @@ def check_options(options: DemoOptions) -> None:
                 message=f"{options.terminator} is not supported by this version; embedded is",
             )
         )
-    if options.rotate:
+    if options.rotate and options.break_ is not None:
         faults.append(
-            Fault(place="--rotate", message="this version of the demo has no phased rotation yet")
+            Fault(
+                place="--rotate",
+                message=f"a rotation begins with a healthy fleet; leave --break {options.break_}"
+                " out, or --rotate",
+            )
         )
     if options.remediation is not Remediation.DRY_RUN:
         faults.append(

@@ -15,6 +15,7 @@ from typing import Protocol
 from exporter.clock import Clock
 from exporter.demo.layout import GATEWAY, Layout
 from exporter.demo.options import DemoOptions, check_options
+from exporter.demo.rotation import Tell, rotate
 from exporter.demo.screen import Whereabouts, as_json, greeting, summary
 from exporter.demo.stage import Stage
 from exporter.demo.watch import DemoError, wait_for_looks, wait_for_reports
@@ -57,7 +58,7 @@ async def run_demo(options: DemoOptions, service: Service, *, say: Say, clock: C
     given = options.token_file
     token = read_bounded(given, _MAX_TOKEN_BYTES) if given else None
     with workspace() as directory, _signals() as stopped:
-        layout = Layout(directory, token)
+        layout = Layout(directory, token, options.times if options.rotate else None)
         with Stage(layout, clock, device_count=options.devices) as stage:
             url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             with _first_error():
@@ -151,11 +152,20 @@ async def _show(
         token_file=str(layout.token_file),
         directory=str(layout.directory),
     )
-    if options.json:
-        say(as_json(found))
-        return
-    say(greeting(found, options, await stage.platforms_word(), _command()))
-    await _keep_telling(stage, options.devices, say=say, clock=clock)
+    say(as_json(found) if options.json else await _greeting(found, options, stage))
+
+    def tell(text: str) -> None:
+        if not options.json:
+            say(f"{clock.now().astimezone():%H:%M:%S}  {text}")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_keep_telling(stage, options.devices, tell=tell, clock=clock))
+        if options.rotate:
+            tasks.create_task(rotate(base, stage, layout.token_file, tell=tell, clock=clock))
+
+
+async def _greeting(found: Whereabouts, options: DemoOptions, stage: Stage) -> str:
+    return greeting(found, options, await stage.platforms_word(), _command())
 
 
 def _command() -> str:
@@ -180,11 +190,11 @@ async def _prove(options: DemoOptions, stage: Stage, base: str, clock: Clock) ->
         await wait_for_looks(base, [GATEWAY], since=since, clock=clock)
 
 
-async def _keep_telling(stage: Stage, device_count: int, *, say: Say, clock: Clock) -> None:
+async def _keep_telling(stage: Stage, device_count: int, *, tell: Tell, clock: Clock) -> None:
     told = ""
     while True:
         now = summary(stage.contacts, device_count)
         if now != told:
-            say(f"{clock.now().astimezone():%H:%M:%S}  {now}")
+            tell(now)
             told = now
         await clock.sleep(_SUMMARY_EVERY_S)

@@ -4,12 +4,24 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from exporter.demo.authorities import GATEWAY_NAME
-from exporter.demo.device import Contact
+from exporter.demo.device import Contact, Counted
 from exporter.demo.layout import GATEWAY
 from exporter.demo.options import Break, DemoOptions
 
+_PHASES = {
+    "planned": "a key is made on the gateway, and the new CA's side signs it",
+    "adding": "devices are given the new CA beside the old one, the canary group first",
+    "validating": "for each device it is asked whether it would accept the new chain",
+    "canary": "the new chain is met on the second port, then served, and watched",
+    "rotating": "the other gateways follow",
+    "overlap": "every device shook hands with the new chain; both CAs stay trusted for a while",
+    "removing": "the old CA is taken from the devices, the canary group first",
+    "rolled_back": "the gateway serves again what it served before",
+    "aborted": "it was given up",
+}
 _WHAT_BROKE = {
     Break.UNKNOWN_CA: "now serves a certificate of the new CA, which no device trusts",
     Break.EXPIRED: "now serves a certificate that ended an hour ago",
@@ -57,6 +69,14 @@ def greeting(found: Whereabouts, options: DemoOptions, platforms_word: str, comm
         lines += [f"BROKEN: {GATEWAY} {_WHAT_BROKE[options.break_]}.", ""]
     if options.break_ is Break.UNKNOWN_CA:
         lines += [f"The platform says: Rotation: SUCCESS, {platforms_word}.", ""]
+    if options.rotate:
+        lines += [
+            "It is rotated to a new CA, phase by phase, with seconds where days would be due.",
+            "Each gate is opened by what is measured; here a person approves by script.",
+            f"  curl -s {found.exporter}/api/v1/rotation",
+            f"  curl -s {found.exporter}/metrics | grep fleet_tls_rotation",
+            "",
+        ]
     lines += [
         "Would each device accept what its gateway serves?",
         f"  curl -s {found.exporter}/metrics | grep device_accepts_gateway",
@@ -83,6 +103,34 @@ def _to_try(found: Whereabouts, broken: Break | None, command: str) -> Iterator[
     yield (
         f"  {command} rollback --gateway {GATEWAY} --dry-run --url {found.exporter} "
         f"--token-file {found.token_file}"
+    )
+
+
+def phase(found: Mapping[str, Any]) -> str:
+    """Return one line on where a rotation is, by what the service says of it."""
+    words, counts = _PHASES.get(found["phase"], ""), found["devices"]
+    return (
+        f"rotation {found['phase']}{f': {words}' if words else ''} ({counts['synced']} of "
+        f"{counts['total']} trust the new CA, {counts['on_new_chain']} are proven on its chain)"
+    )
+
+
+def approval(found: Mapping[str, Any]) -> str:
+    """Return what a person just approved."""
+    what = (
+        "REMOVE, the only step without a way back" if found["phase"] == "overlap" else "the plan"
+    )
+    return f"a person approves {what} (hash {found['plan_hash'][:16]})"
+
+
+def ending(found: Mapping[str, Any], counted: Counted, still_old: int) -> str:
+    """Return how a rotation ended, with what the devices themselves counted."""
+    counts = found["devices"]
+    failed = f"{counted.failure_count} failed" if counted.failure_count else "not one failed"
+    return (
+        f"rotation over: {found['phase']}; {counts['on_new_chain']} of {counts['total']} devices "
+        f"are on the new chain, {still_old} still trust the old CA; of {counted.attempt_count} "
+        f"handshakes on the way {failed}"
     )
 
 

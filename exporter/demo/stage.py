@@ -20,7 +20,7 @@ from exporter.demo.authorities import (
     gateway_chain,
     make_authorities,
 )
-from exporter.demo.device import Contact, Device, DeviceClient, DeviceListener
+from exporter.demo.device import Contact, Counted, Device, DeviceClient, DeviceListener
 from exporter.demo.fleet import Pace, devices_of, pace_of
 from exporter.demo.layout import Layout
 from exporter.demo.options import Break
@@ -49,6 +49,8 @@ class Stage:
         self._clock = clock
         self._layout = layout
         self._last: dict[str, Contact] = {}
+        self.counted = Counted()
+        """What all devices together counted so far."""
         self._told = asyncio.Condition()
         self._management_api: str | None = None
         self._is_up = asyncio.Event()
@@ -200,6 +202,7 @@ class Stage:
 
     async def _keep(self, contact: Contact) -> None:
         self._last[contact.device] = contact
+        self.counted = self.counted.with_(contact)
         async with self._told:
             self._told.notify_all()
 

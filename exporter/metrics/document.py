@@ -65,8 +65,8 @@ _SECTIONS = (
     (
         Filler.ROTATION,
         "Rotation",
-        "From the phased rotation of a CA; `rotation` is its id. The names are settled, since\n"
-        "alert rules use them; this version rotates nothing yet and shows none of them.",
+        "From the phased rotation of a CA; `rotation` is its id. One that has ended stays until\n"
+        "the exporter is started again.",
     ),
     (
         Filler.OWN,

@@ -198,7 +198,7 @@ def test_it_ends_in_time_also_before_it_is_ready(tmp_path: Path, number: int) ->
         (["--devices", "many"], "many"),
         (["--break", "everything"], "everything"),
         (["--terminator", "nginx"], "nginx is not supported by this version"),
-        (["--rotate"], "no phased rotation yet"),
+        (["--rotate", "--break", "expired"], "a rotation begins with a healthy fleet"),
         (["--remediation", "act"], "act is not supported by this version"),
     ],
 )

@@ -38,8 +38,9 @@ def test_what_the_demo_can_do_is_accepted(broken: Break | None, devices: int) ->
             "--terminator: haproxy is not supported by this version; embedded is",
         ),
         (
-            DemoOptions(rotate=True),
-            "--rotate: this version of the demo has no phased rotation yet",
+            DemoOptions(rotate=True, break_=Break.EXPIRED),
+            "--rotate: a rotation begins with a healthy fleet; "
+            "leave --break expired out, or --rotate",
         ),
         (
             DemoOptions(remediation=Remediation.ACT),
@@ -56,6 +57,6 @@ def test_what_it_cannot_do_is_refused_by_a_sentence(options: DemoOptions, senten
 
 def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as refused:
-        check_options(DemoOptions(devices=0, port=-1, rotate=True))
+        check_options(DemoOptions(devices=0, port=-1, rotate=True, break_=Break.EXPIRED))
 
     assert [fault.place for fault in refused.value.faults] == ["--devices", "--port", "--rotate"]
