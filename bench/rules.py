@@ -38,7 +38,7 @@ from exporter.verdicts.cache import Judge
 
 _GATEWAYS = 20
 _INTERVAL_S = 10
-_WITHIN_S = 240.0
+_WITHIN_S = 330.0
 _T = "fleet_tls_trust_"
 
 
@@ -191,11 +191,12 @@ async def _asked(url: str, child: Child) -> Result:
         # The last thing to come: handshakes have to have increased between two scrapes
         while not await _query(session, url, "gateway:fleet_tls_handshake_success:ratio == 1"):
             await clock.sleep(0.5)
-        await clock.sleep(2 * _INTERVAL_S)
+        since = clock.now()
+        while min(_evaluated_at(group) for group in await _groups(session, url)) <= since:
+            await clock.sleep(0.5)
         series = await _query(session, url, "scrape_samples_scraped")
         alerts = await _query(session, url, "count by (alertname) (ALERTS)")
-        async with session.get(f"{url}/api/v1/rules") as answer:
-            groups: list[dict[str, Any]] = (await answer.json())["data"]["groups"]
+        groups = await _groups(session, url)
     rules = [rule for group in groups for rule in group["rules"]]
     return Result(
         series=int(float(series[0]["value"][1])),
@@ -210,6 +211,16 @@ async def _asked(url: str, child: Child) -> Result:
         cpu_s=cpu_s(child),
         resident_bytes=rss_bytes(child),
     )
+
+
+async def _groups(session: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
+    async with session.get(f"{url}/api/v1/rules") as answer:
+        found: list[dict[str, Any]] = (await answer.json())["data"]["groups"]
+    return found
+
+
+def _evaluated_at(group: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(group["lastEvaluation"])
 
 
 async def _query(session: aiohttp.ClientSession, url: str, expr: str) -> list[dict[str, Any]]:

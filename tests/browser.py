@@ -74,14 +74,24 @@ class Watched:
             self.faults.append(f"{message.type}: {message.text}")
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page as it is shown now."""
-    found = Axe().run(page).response["violations"]
+def violations(page: Page, *, only: str | None = None) -> list[str]:
+    """What axe-core finds wrong with the page as it is shown now; ``only`` by one of its rules."""
+    options = {"runOnly": {"type": "rule", "values": [only]}} if only else {}
+    found = Axe().run(page, options=options).response["violations"]
     return [
         f"{one['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
         for one in found
         for node in one["nodes"]
     ]
+
+
+def violations_in_all_colours(page: Page) -> list[str]:
+    """The same in light and in dark, where only colours are others."""
+    found = violations(page)
+    page.emulate_media(color_scheme="dark")
+    found += violations(page, only="color-contrast")
+    page.emulate_media(color_scheme="light")
+    return found
 
 
 class Served:
