@@ -22,7 +22,7 @@ from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
 from tests.browser import NORMAL, Watched, browsing, chromium
-from tests.daemons import Daemon
+from tests.daemons import Daemon, wait_until
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 SECONDS = 200.0
@@ -60,6 +60,7 @@ class Run:
 
     exporter: str
     gateway: str
+    token_file: str
     directory: Path
 
 
@@ -76,7 +77,20 @@ def found_in(running: Daemon) -> Run:
     line = next(line for line in running.text().splitlines() if line.startswith("{"))
     told = json.loads(line)
     return Run(
-        exporter=told["exporter"], gateway=told["gateway"], directory=Path(told["directory"])
+        exporter=told["exporter"], gateway=told["gateway"], token_file=told["token_file"],
+        directory=Path(told["directory"]),
+    )  # fmt: skip
+
+
+def ask_for_the_way_back(run: Run) -> None:
+    """Ask what a rollback would do, as somebody does who was woken; the page then tells it."""
+    asked = ["rollback", "--gateway", "gw-1", "--dry-run"]
+    service = ["--url", run.exporter, "--token-file", run.token_file]
+    command = [sys.executable, "-m", "exporter", *asked, *service]
+    wait_until(
+        lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0,
+        within_s=60,
+        what="a way back",
     )
 
 
@@ -168,6 +182,7 @@ def make_pictures(folder: Path, *, seconds: float) -> None:
         good, bad = found_in(healthy), found_in(outage)
         if seconds:
             subprocess.run(["sleep", str(seconds)], check=True)
+        ask_for_the_way_back(bad)
         browser = stack.enter_context(chromium())
         for picture in (
             Picture(name="fleet-healthy", url=f"{good.exporter}/fleet", until="#map"),

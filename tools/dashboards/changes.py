@@ -103,10 +103,11 @@ def _remediation() -> tuple[Panel, ...]:
         listed(
             "Gateways with a way back",
             "Whether the certificate before could be served again at once.",
-            f"min by (gateway) ({of_job('fleet_tls_remediation_rollback_ready')})",
+            f"min by (gateway) ({of_job('fleet_tls_remediation_rollback_ready')}"
+            f" unless on (job, gateway) {of_job('fleet_tls_remediation_served_version')} == 1)",
             columns=(Column(name="gateway", title="Gateway", links=(TO_GATEWAY,)),
                      Column(name="Value", title="Ready", says=YES)),
-            empty="Not known: no management API tells of a gateway's versions",
+            empty="First certificates are served, or no management API tells of versions",
             span=6,
             height=5,
         ),

@@ -81,8 +81,10 @@ def _now() -> tuple[Panel, ...]:
         one(
             "Way back",
             "Whether the certificate that was served before could be served again at once.",
-            f"min({of_job('fleet_tls_remediation_rollback_ready', _G)})",
-            empty="Not known: no management API tells of this gateway's versions",
+            f"min({of_job('fleet_tls_remediation_rollback_ready', _G)}"
+            " unless on (job, gateway)"
+            f" {of_job('fleet_tls_remediation_served_version', _G)} == 1)",
+            empty="Its first certificate is served, or no management API tells of its versions",
             words=YES,
             steps=((None, "red"), (1, "green")),
         ),
