@@ -14,8 +14,9 @@ import sqlite3
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from pathlib import Path
 import aiohttp
 import yaml
 
-from bench.processes import Child, free_port, start, wait_http
+from bench.processes import Child, cpu_s, free_port, start, wait_http
 
 _TOKEN = "of-the-bench"  # noqa: S105 - of this program's own service
 _GATEWAYS = 200
@@ -31,6 +32,7 @@ _SCRAPE_LIMIT_S = 0.1
 _DELIVERY_LIMIT_S = 8.0  # Alertmanager gives up after 10 s
 _MEMORY_LIMIT_BYTES = 256e6
 _SCRAPE_EVERY_S = 0.1
+_IDLE_S = 10.0
 _REFUSED = {413, 422, 503}
 
 
@@ -103,33 +105,23 @@ async def scrape(session: aiohttp.ClientSession, url: str, meter: Meter) -> None
         await asyncio.sleep(_SCRAPE_EVERY_S)
 
 
-async def at_once(session: aiohttp.ClientSession, url: str, count: int, meter: Meter) -> None:
-    await send(session, url, body(range(count)), meter)
-
-
-async def steadily(
-    session: aiohttp.ClientSession, url: str, rate: int, seconds: float, first: int, meter: Meter
-) -> None:
-    """Send each at its time, whether or not those before were answered."""
-    bodies = [body([first + n]) for n in range(int(rate * seconds))]
-    started = time.perf_counter()
-    async with asyncio.TaskGroup() as tasks:
-        for number, data in enumerate(bodies):
-            await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
-            tasks.create_task(send(session, url, data, meter))
-
-
-async def measured(url: str, load: Callable[[aiohttp.ClientSession, Meter], object]) -> Meter:
-    """Put a load on the service while it is scraped."""
+async def measured(url: str, bodies: Sequence[bytes], rate: int, *, least_s: float = 0.0) -> Meter:
+    """Send each body at its time, answered or not those before, while the service is scraped."""
     meter = Meter()
     connector = aiohttp.TCPConnector(limit=400)
     timeout = aiohttp.ClientTimeout(total=30)
     async with (
         aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
         aiohttp.ClientSession(timeout=timeout) as scraping,
+        asyncio.TaskGroup() as tasks,
     ):
-        scraper = asyncio.ensure_future(scrape(scraping, url, meter))
-        await load(session, meter)  # type: ignore[misc] # a coroutine function
+        scraper = tasks.create_task(scrape(scraping, url, meter))
+        started = time.perf_counter()
+        async with asyncio.TaskGroup() as sending:
+            for number, data in enumerate(bodies):
+                await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
+                sending.create_task(send(session, url, data, meter))
+        await asyncio.sleep(least_s)
         scraper.cancel()
     return meter
 
@@ -140,7 +132,19 @@ def share(values: Sequence[float], part: float) -> float:
 
 
 def tell(what: str, value: float, limit: float, unit: str) -> None:
-    print(f"  {what:44} {value:10.3f} {unit:3} limit {limit:8.3f}   ratio {value / limit:.2f}")
+    print(f"  {what:44} {value:10.3f} {unit:5} limit {limit:8.3f}   ratio {value / limit:.2f}")
+
+
+def tell_stalls(url: str) -> None:
+    """Tell how often the service's event loop was held up, and how often by itself."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    name = "fleet_tls_exporter_event_loop_{}stalls_total "
+    every, own = (
+        float(text.partition("\n" + name.format(part))[2].partition("\n")[0])
+        for part in ("", "busy_")
+    )
+    print(f"event loop held up for more than 50 ms: {every:.0f} times, {own:.0f} by ourselves")
 
 
 def report(title: str, meter: Meter) -> None:
@@ -148,6 +152,10 @@ def report(title: str, meter: Meter) -> None:
     lost = sum(n for status, n in meter.statuses.items() if status not in {202, *_REFUSED})
     print(f"{title}: {answers}; neither kept nor refused: {lost} (limit 0)")
     tell("answered, 99 %", share(meter.durations_s, 0.99), _DELIVERY_LIMIT_S, "s")
+    tell_scrapes(meter)
+
+
+def tell_scrapes(meter: Meter) -> None:
     for name, part in (("median", 0.5), ("99 %", 0.99), ("slowest", 1.0)):
         tell(f"/metrics meanwhile, {name}", share(meter.scrapes_s, part), _SCRAPE_LIMIT_S, "s")
 
@@ -178,14 +186,18 @@ def main() -> None:
         child = start(stack, command, folder / "log")
         wait_http(f"{url}/-/ready", child)
         before = resident_bytes(child, "VmRSS")
-        large = asyncio.run(measured(url, lambda s, m: at_once(s, url, asked.alerts, m)))
+        idle = asyncio.run(measured(url, [], asked.rate, least_s=_IDLE_S))
+        print(f"nothing delivered for {_IDLE_S:g} s: what the machine does to a scrape by itself")
+        tell_scrapes(idle)
+        large = asyncio.run(measured(url, [body(range(asked.alerts))], asked.rate))
         report(f"{asked.alerts} alerts in one delivery", large)
-        small = asyncio.run(
-            measured(
-                url, lambda s, m: steadily(s, url, asked.rate, asked.seconds, asked.alerts, m)
-            )
-        )
+        count = int(asked.rate * asked.seconds)
+        bodies = [body([asked.alerts + number]) for number in range(count)]
+        used_s = cpu_s(child)
+        small = asyncio.run(measured(url, bodies, asked.rate))
         report(f"{asked.rate} deliveries a second for {asked.seconds:g} s", small)
+        tell("CPU of the service meanwhile", (cpu_s(child) - used_s) / asked.seconds, 1.0, "cores")
+        tell_stalls(url)
         expected = asked.alerts * large.statuses[202] + small.statuses[202]
         print(f"alerts answered 202: {expected}; of them in the store: {kept(folder)}")
         print(f"  {'resident before':44} {before / 1e6:10.1f} MB")

@@ -95,6 +95,20 @@ class ServiceHands:
         }
         return {name: str(files[name]) for name in sorted(held & files.keys())}
 
+    def refused(self) -> Sequence[str]:
+        """Return the gateways at which some device fails lately, by what the logs tell."""
+        since = self._clock.now() - timedelta(seconds=self._around.options().window)
+        states = self._fleet.snapshot().targets.values()
+        return [
+            state.target.name
+            for state in states
+            if state.target.role is Role.GATEWAY
+            and any(
+                one.failing_since(since) is not None
+                for one in self._logs.recent(state.target.name, since).values()
+            )
+        ]
+
     def reconnect_s(self, device: str) -> float | None:
         """Return within which time the device's class reconnects; None: nobody says."""
         state = self._fleet.snapshot().targets.get(device)

@@ -8,8 +8,8 @@ end was cut off: for that the head's hash is in the log of each action.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -77,6 +77,16 @@ class Entry:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What an entry will tell, before it has its place."""
+
+    kind: Kind
+    body: Mapping[str, object]
+    at: datetime
+    gateway: str = ""
+
+
 async def append(
     connection: Transaction,
     kind: Kind,
@@ -86,28 +96,49 @@ async def append(
     gateway: str = "",
 ) -> Entry:
     """Add an entry within the transaction of what it tells of; return it."""
+    news = News(kind=kind, body=body, at=at, gateway=gateway)
+    (entry,) = await append_all(connection, [news])
+    return entry
+
+
+async def append_all(connection: Transaction, told: Sequence[News]) -> Sequence[Entry]:
+    """Add entries, in this order; return them."""
     last = await head(connection)
+    made: list[Entry] = []
+    for news in told:
+        last = _behind(last, news)
+        made.append(last)
+    if made:
+        await connection.execute(
+            text(
+                "INSERT INTO journal (number, at, gateway, kind, body, previous_hash, hash)"
+                " VALUES (:number, :at, :gateway, :kind, :body, :previous_hash, :hash)"
+            ),
+            [_columns(entry) for entry in made],
+        )
+    return made
+
+
+def _behind(last: Entry | None, news: News) -> Entry:
+    """Return the entry that follows ``last``."""
     draft = Entry(
         number=last.number + 1 if last else 1,
-        at=at,
-        gateway=gateway,
-        kind=kind,
-        body=json.dumps(body, sort_keys=True),
+        at=news.at,
+        gateway=news.gateway,
+        kind=news.kind,
+        body=json.dumps(news.body, sort_keys=True),
         previous_hash=last.hash if last else GENESIS,
         hash="",
     )
-    columns = {
-        "number": draft.number, "at": at.isoformat(), "gateway": gateway, "kind": kind.value,
-        "body": draft.body, "previous_hash": draft.previous_hash, "hash": draft.expected_hash(),
+    return replace(draft, hash=draft.expected_hash())
+
+
+def _columns(entry: Entry) -> Mapping[str, object]:
+    return {
+        "number": entry.number, "at": entry.at.isoformat(), "gateway": entry.gateway,
+        "kind": entry.kind.value, "body": entry.body, "previous_hash": entry.previous_hash,
+        "hash": entry.hash,
     }  # fmt: skip
-    await connection.execute(
-        text(
-            "INSERT INTO journal (number, at, gateway, kind, body, previous_hash, hash)"
-            " VALUES (:number, :at, :gateway, :kind, :body, :previous_hash, :hash)"
-        ),
-        columns,
-    )
-    return _entry(columns)
 
 
 async def head(connection: Transaction) -> Entry | None:

@@ -70,6 +70,10 @@ class Hands(Protocol):
         """
         ...
 
+    def refused(self) -> Sequence[str]:
+        """Return the gateways at which some device fails lately, by what the logs tell."""
+        ...
+
     def reconnect_s(self, device: str) -> float | None:
         """Return within which time the device's class reconnects; None: nobody says."""
         ...

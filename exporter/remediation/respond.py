@@ -152,14 +152,26 @@ class Responder:
                 await self._look(gateway)
                 watch.next_s = self._clock.monotonic() + watch.pause_s
                 watch.pause_s = min(2 * watch.pause_s, _LONGEST_PAUSE_S)
+        await self._look_at_left_out()
         for asked in pending:
             await self._inbox.mark(asked)
+
+    async def _look_at_left_out(self) -> None:
+        """Look once at what alerts were left out about, by what we know ourselves."""
+        if self._inbox.take_truncated():
+            for gateway in self._hands.refused():
+                if gateway not in self._watched:
+                    await self._look(gateway)
 
     async def _look(self, gateway: str) -> None:
         try:
             await self.ask(gateway, AlertState.FIRING, Question())
         except (BusyError, TakenError) as exc:
             log.info("the alert about %s waits: %s", gateway, exc)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("%s could not be looked at; the others are", gateway)
 
     def alert_about(self, gateway: str) -> AlertState:
         """Return whether an alert about ``gateway`` fires, as of the last time it was asked."""

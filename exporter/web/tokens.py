@@ -1,7 +1,7 @@
 """Bearer tokens in files, read for each request: a changed file counts at once."""
 
 import asyncio
-import hmac
+from hmac import compare_digest
 from pathlib import Path
 
 _LONGEST = 4096
@@ -10,7 +10,7 @@ _LONGEST = 4096
 async def is_token_in(path: Path | None, given: bytes) -> bool:
     """Return whether the file holds the token ``given``; constant time; False without a file."""
     token = await asyncio.to_thread(_read_token, path) if path is not None else b""
-    return bool(token) and hmac.compare_digest(given, token)
+    return bool(token) and compare_digest(given, token)
 
 
 def bearer_token(header: str | None) -> bytes:

@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import bindparam, text
 
 from exporter.clock import Clock
 from exporter.errors import ExporterError, StoreError
-from exporter.journal import Kind, append
+from exporter.journal import Kind, News, append_all
 from exporter.store import Store
 from exporter.transaction import Transaction
 from exporter.webhook.payload import Alert, Delivery
@@ -26,10 +26,12 @@ _FIRES_FOR = timedelta(days=1)
 _MOST_WAITING = 500
 _TOGETHER = 200
 _NAMED = 50  # alerts in a journal entry; the rest are counted
-_SLICE = 500
+_SLICE = 250  # of a delivery at a time: ten thousand at once would hold up everybody else
 _FIRING, _RESOLVED = "firing", "resolved"
 
 _Key = tuple[str, str]
+_Numbered = tuple[int, Alert]  # with the place of its delivery in the batch
+_UNSEEN = datetime.min.replace(tzinfo=UTC)
 
 
 class InboxBusyError(ExporterError):
@@ -73,6 +75,11 @@ class _Waiting:
     at: datetime
     done: asyncio.Future[Receipt]
 
+    @property
+    def alerts(self) -> Sequence[Alert]:
+        """Its alerts."""
+        return self.delivery.alerts
+
 
 class Inbox:
     """Takes deliveries and tells which gateways they ask to look at.
@@ -91,6 +98,7 @@ class Inbox:
         self._times = SenderTimes()
         self.asked = asyncio.Event()
         """Set when something new asks for a look; whoever looks clears it."""
+        self._is_truncated = False
 
     async def accept(self, delivery: Delivery) -> Receipt:
         """Return once ``delivery`` is durable.
@@ -145,6 +153,11 @@ class Inbox:
                 found.setdefault(gateway, []).append((alert[0], alert[1], alert[2]))
         return [_asked(gateway, alerts) for gateway, alerts in found.items()]
 
+    def take_truncated(self) -> bool:
+        """Return whether alerts were left out of what was delivered since this was asked last."""
+        was, self._is_truncated = self._is_truncated, False
+        return was
+
     async def firing_gateways(self) -> set[str]:
         """Return the gateways about which an alert fires, as far as was delivered lately.
 
@@ -185,7 +198,7 @@ class Inbox:
         receipts: Sequence[Receipt | StoreError]
         try:
             async with self._store.writing() as connection:
-                receipts = [await _taken(connection, one) for one in batch]
+                receipts = await _taken(connection, batch)
         except StoreError as exc:
             log.warning("deliveries were refused: %s", exc)
             receipts = [exc] * len(batch)
@@ -195,7 +208,14 @@ class Inbox:
             raise
         for waiting, receipt in zip(batch, receipts, strict=True):
             _tell(waiting, receipt)
-        if any(isinstance(one, Receipt) and one.accepted for one in receipts):
+        kept = [
+            (waiting.delivery, receipt)
+            for waiting, receipt in zip(batch, receipts, strict=True)
+            if isinstance(receipt, Receipt)
+        ]
+        # It comes again with each group interval, so it need not be durable
+        self._is_truncated |= any(delivery.truncated_count for delivery, _ in kept)
+        if self._is_truncated or any(receipt.accepted for _, receipt in kept):
             self.asked.set()
 
 
@@ -235,44 +255,60 @@ class _Row:
     state: str
     ignored: str
     is_new: bool
+    at: datetime
     count: int = 0
 
 
-async def _taken(connection: Transaction, waiting: _Waiting) -> Receipt:
-    rows = await _known(connection, waiting.delivery.alerts)
-    counts: Counter[str] = Counter()
-    fresh: list[Alert] = []
-    for alert in waiting.delivery.alerts:
-        is_changed = _put(rows, alert)
-        kind = "ignored" if alert.ignored else "accepted" if is_changed else "duplicate"
-        counts[kind] += 1
-        if is_changed:
-            fresh.append(alert)
-    await _keep(connection, rows.values(), waiting.at)
-    if fresh:
-        await append(connection, Kind.DELIVERY, _told(waiting.delivery, fresh), at=waiting.at)
-    return Receipt(
-        accepted=counts["accepted"], duplicate=counts["duplicate"], ignored=counts["ignored"]
-    )
+async def _taken(connection: Transaction, batch: Sequence[_Waiting]) -> Sequence[Receipt]:
+    counts: list[Counter[str]] = [Counter() for _ in batch]
+    fresh: list[list[Alert]] = [[] for _ in batch]
+    for part in _in_slices([(n, alert) for n, one in enumerate(batch) for alert in one.alerts]):
+        rows = await _known(connection, [alert for _, alert in part])
+        for number, alert in part:
+            is_changed = _put(rows, alert, batch[number].at)
+            kind = "ignored" if alert.ignored else "accepted" if is_changed else "duplicate"
+            counts[number][kind] += 1
+            if is_changed:
+                fresh[number].append(alert)
+        await _keep(connection, rows.values())
+    told = [
+        News(kind=Kind.DELIVERY, body=_told(waiting.delivery, new), at=waiting.at)
+        for waiting, new in zip(batch, fresh, strict=True)
+        if new
+    ]
+    await append_all(connection, told)
+    return [
+        Receipt(accepted=one["accepted"], duplicate=one["duplicate"], ignored=one["ignored"])
+        for one in counts
+    ]
 
 
-def _put(rows: dict[_Key, _Row], alert: Alert) -> bool:
+def _in_slices(alerts: Sequence[_Numbered]) -> Iterator[Sequence[_Numbered]]:
+    for start in range(0, len(alerts), _SLICE):
+        yield alerts[start : start + _SLICE]
+
+
+def _put(rows: dict[_Key, _Row], alert: Alert, at: datetime) -> bool:
     """Put ``alert`` among ``rows``; return whether it is new, or in another state than it was."""
     state = _FIRING if alert.is_firing else _RESOLVED
     ignored = alert.ignored or ""
     row = rows.get(_key(alert))
     if row is None:
-        rows[_key(alert)] = _Row(alert=alert, state=state, ignored=ignored, is_new=True, count=1)
+        rows[_key(alert)] = _Row(
+            alert=alert, state=state, ignored=ignored, is_new=True, count=1, at=at
+        )
         return True
     # What was resolved stays so: a late "firing" of the same start comes out of order
     state = _RESOLVED if row.state == _RESOLVED else state
     is_changed = (state, ignored) != (row.state, row.ignored)
-    row.alert, row.state, row.ignored, row.count = alert, state, ignored, row.count + 1
+    row.alert, row.state, row.ignored, row.count, row.at = (
+        alert, state, ignored, row.count + 1, at,
+    )  # fmt: skip
     return is_changed
 
 
 async def _known(connection: Transaction, alerts: Sequence[Alert]) -> dict[_Key, _Row]:
-    """Return the rows that there are of ``alerts``; in slices, ten thousand come in a second."""
+    """Return the rows that there are of ``alerts``."""
     by_key = {_key(alert): alert for alert in alerts}
     found: dict[_Key, _Row] = {}
     query = text(
@@ -280,20 +316,18 @@ async def _known(connection: Transaction, alerts: Sequence[Alert]) -> dict[_Key,
         " WHERE fingerprint IN :fingerprints"
     ).bindparams(bindparam("fingerprints", expanding=True))
     fingerprints = sorted({key[0] for key in by_key})
-    for start in range(0, len(fingerprints), _SLICE):
-        part = fingerprints[start : start + _SLICE]
-        for fingerprint, starts_at, state, ignored in await connection.execute(
-            query, {"fingerprints": part}
-        ):
-            alert = by_key.get((fingerprint, starts_at))
-            if alert is not None:
-                found[fingerprint, starts_at] = _Row(
-                    alert=alert, state=state, ignored=ignored, is_new=False
-                )
+    for fingerprint, starts_at, state, ignored in await connection.execute(
+        query, {"fingerprints": fingerprints}
+    ):
+        alert = by_key.get((fingerprint, starts_at))
+        if alert is not None:
+            found[fingerprint, starts_at] = _Row(
+                alert=alert, state=state, ignored=ignored, is_new=False, at=_UNSEEN
+            )
     return found
 
 
-async def _keep(connection: Transaction, rows: Iterable[_Row], at: datetime) -> None:
+async def _keep(connection: Transaction, rows: Iterable[_Row]) -> None:
     new: list[dict[str, object]] = []
     old: list[dict[str, object]] = []
     for row in rows:
@@ -302,7 +336,7 @@ async def _keep(connection: Transaction, rows: Iterable[_Row], at: datetime) -> 
             {
                 "fingerprint": fingerprint, "starts_at": starts_at, "name": row.alert.name,
                 "gateway": row.alert.gateway, "state": row.state, "ignored": row.ignored,
-                "at": at.isoformat(), "count": row.count,
+                "at": row.at.isoformat(), "count": row.count,
             }
         )  # fmt: skip
     if new:

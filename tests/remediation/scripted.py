@@ -129,6 +129,7 @@ class ScriptedHands:
     by_ticket: Collection[str] = ()
     refusing: Collection[str] = ()
     reconnect: float | None = None
+    failing: Sequence[str] = ()
     has_api: bool = True
     evidence: Evidence = INCIDENT
     met: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
@@ -160,6 +161,9 @@ class ScriptedHands:
 
     def store_files(self, gateway: str) -> Mapping[str, str]:
         return self.stores
+
+    def refused(self) -> Sequence[str]:
+        return self.failing
 
     def reconnect_s(self, device: str) -> float | None:
         return self.reconnect

@@ -191,7 +191,13 @@ async def ground_at(folder: Path, remediation: Mapping[str, object]) -> AsyncIte
                 config = yaml.safe_load(layout.config.read_text("utf-8"))
                 config["remediation"] = dict(remediation)
                 layout.config.write_text(yaml.safe_dump(config, sort_keys=False))
-                yield Ground(stage=stage, layout=layout, port=port, session=session)
+                ground = Ground(stage=stage, layout=layout, port=port, session=session)
+                await ground.all_back()
+                async with asyncio.timeout(_WITHIN_S):
+                    await (
+                        stage.all_known()
+                    )  # else the first version is not proven, and no way back
+                yield ground
             finally:
                 running.cancel()
 

@@ -32,7 +32,6 @@ async def test_wherever_it_is_killed_it_acts_once_and_comes_to_an_end(
 ) -> None:
     met: list[str] = []
     async with ground_at(tmp_path, ACT) as ground:
-        await ground.all_back()
         async with Service(ground) as service:
             for number in range(1, OUTAGES + 1):
                 chance = random.Random(group * OUTAGES + number)  # noqa: S311 - repeatable

@@ -31,7 +31,6 @@ async def test_two_hundred_deliveries_from_two_alertmanagers_make_one_action(
             )
             for name in ("alertmanager-a", "alertmanager-b")
         ]  # fmt: skip
-        await ground.all_back()
         with senders[0][0], senders[1][0]:
             async with Service(ground):
                 await ground.break_gateway()

@@ -18,6 +18,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from exporter.clock import SystemClock
 from exporter.store import Store
 from exporter.web import alerts as module
+from exporter.web import bodies
 from exporter.web.alerts import Alerts, Askers
 from exporter.web.auth import Passwords
 from exporter.webhook.inbox import Inbox
@@ -236,6 +237,22 @@ async def test_a_store_that_takes_too_long_is_answered_before_alertmanager_gives
 
     assert status == 503
     assert "was not durable" in text
+
+
+async def test_a_body_that_drips_is_given_up(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "_BODY_S", 0.1)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with stand.client.post(PATH, data=dripping(), headers=headers) as response:
+        assert response.status == 408
+        assert "did not come in" in await response.text()
+    assert 'fleet_tls_webhook_deliveries_total{answer="unavailable"} 1' in stand.samples()
 
 
 async def test_a_delivery_of_forty_megabytes_holds_up_nobody(stand: Stand) -> None:

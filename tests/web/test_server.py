@@ -6,6 +6,7 @@ import gzip
 import io
 import ssl
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +14,7 @@ import bcrypt
 import pytest
 from aiohttp import web
 
+from exporter.clock import SystemClock
 from exporter.errors import ConfigError, Fault
 from exporter.web.negotiate import OPENMETRICS_TYPE, TEXT_TYPE
 from exporter.web.options import Options, parse_listen
@@ -279,6 +281,27 @@ async def test_a_client_certificate_is_demanded_and_may_reload(tmp_path: Path) -
 
     assert status == 200
     assert service.reload_count == 1
+
+
+async def test_a_client_certificate_that_has_expired_opens_nothing(tmp_path: Path) -> None:
+    ca, devices = make_ca("web CA"), make_ca("ops CA")
+    now = SystemClock().now()
+    client = make_leaf(
+        devices, common_name="ops", purposes=(CLIENT_AUTH,),
+        not_before=now - timedelta(days=30), not_after=now - timedelta(days=1),
+    )  # fmt: skip
+    options = Options(
+        **files_of(tmp_path, make_leaf(ca, "127.0.0.1")),
+        client_ca_file=write(tmp_path / "ca.pem", devices.pem),
+    )
+    known = trusting(ca)
+    known.load_cert_chain(write(tmp_path / "client.pem", client.pem, client.key_pem))
+    service = FakeService()
+    async with serving(service, options) as (url, _):
+        with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+            await ask(f"{url}/-/reload", method="POST", tls=known)
+
+    assert service.reload_count == 0
 
 
 @pytest.mark.parametrize(
