@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from exporter.clock import Clock
+from exporter.control_targets import ControlTargets
 from exporter.fleet import Fleet
 from exporter.fleet.model import TargetState
 from exporter.gateway.agent.driver import Address
@@ -78,6 +79,7 @@ class ServiceHands:
         self._logs = logs
         self._around = around
         self._clock = clock
+        self._control = ControlTargets(around.look, around.control, clock)
         self._resolver = Resolver(clock, threads=2, keep_s=1.0, limit=1_000)
 
     # Hands
@@ -165,7 +167,7 @@ class ServiceHands:
         async with asyncio.TaskGroup() as tasks:
             looking = tasks.create_task(self._around.look(endpoint_of(target)))
             asking = tasks.create_task(self._versions(gateway))
-            controlling = tasks.create_task(self._is_control_good())
+            controlling = tasks.create_task(self._control.is_good())
         observation, (certificates, detail) = looking.result(), asking.result()
         api = self.api(gateway)
         seen = replace(
@@ -236,15 +238,6 @@ class ServiceHands:
         except TimeoutError:
             return None, f"no answer within {_QUESTION_S:.0f} s"
 
-    async def _is_control_good(self) -> bool | None:
-        """Return whether any control target answers; None: there is none."""
-        targets = self._around.control()
-        if not targets:
-            return None
-        async with asyncio.TaskGroup() as tasks:
-            looks = [tasks.create_task(self._around.look(_endpoint(text))) for text in targets]
-        return any(one.result().connected for one in looks)
-
     async def _addresses(self, target: Target) -> Sequence[Address]:
         if target.host is None or target.port is None:
             return ()
@@ -261,11 +254,6 @@ class ServiceHands:
             for one in found
             if one.family in families
         ]
-
-
-def _endpoint(text: str) -> Endpoint:
-    host, port = parse_address(text)
-    return Endpoint(target=text, host=host, port=port)
 
 
 def _longest(states: Mapping[str, TargetState]) -> timedelta:

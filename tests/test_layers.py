@@ -42,7 +42,8 @@ LEVELS: tuple[frozenset[str], ...] = (
     # the fleet page draws together what the levels below found out
     frozenset({"exporter.fleet_page"}),
     frozenset({
-        "exporter.bundled", "exporter.config", "exporter.demo", "exporter.recovery",
+        "exporter.bundled", "exporter.config", "exporter.control_targets", "exporter.demo",
+        "exporter.recovery",
         "exporter.web",
     }),
     frozenset({
