@@ -35,6 +35,11 @@ class Failures:
     is_evidence: bool
 
     @property
+    def first_at(self) -> datetime:
+        """The first one's moment."""
+        return datetime.fromtimestamp(self.first_s, UTC)
+
+    @property
     def last_at(self) -> datetime:
         """The latest one's moment."""
         return datetime.fromtimestamp(self.last_s, UTC)
@@ -85,11 +90,16 @@ class Recent:
         """Return how it failed last, from ``moment`` on; None: it did not, or succeeded since.
 
         What is evidence goes before what is not. A success of unknown kind ends a failure too.
+        The first of what is returned is not before ``moment`` or the latest success.
         """
         succeeded_s = max((*self.full_s[-1:], self.unknown_s or 0.0))
         begin_s = max(moment.timestamp(), succeeded_s)
         found = [one for one in self.failures if one.last_s >= begin_s]
-        return max(found, key=lambda one: (one.is_evidence, one.last_s), default=None)
+        last = max(found, key=lambda one: (one.is_evidence, one.last_s), default=None)
+        if last is None or last.first_s >= begin_s:
+            return last
+        # It failed so before as well; when it began anew is not remembered
+        return replace(last, first_s=last.last_s)
 
     def succeeded(self, at: datetime, *, is_resumed: bool | None, is_evidence: bool) -> "Recent":
         """Return what is known after a handshake that was finished."""

@@ -127,6 +127,7 @@ def device_of(
         failing=failing.reason if failing else None,
         rejected_by=failing.rejected_by if failing else None,
         failed_at=failing.last_at if failing else None,
+        failing_since_at=failing.first_at if failing else None,
         is_trusted_source=failing.is_evidence if failing else False,
         connected_resumed=heard.resumed_since(changed_at),
         accepts_current=_accepts(state.acceptance),

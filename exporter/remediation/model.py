@@ -106,6 +106,7 @@ class DeviceEvidence:
             is known.
         rejected_by: Who refused in it.
         failed_at: When; None exactly when ``failing`` is.
+        failing_since_at: When it began to fail so; None: not known.
         is_trusted_source: That was told by a file we read or an authenticated source.
         connected_resumed: It came by a ticket since the change, which proves nothing.
     """
@@ -116,6 +117,7 @@ class DeviceEvidence:
     failing: Reason | None = None
     rejected_by: RejectedBy | None = None
     failed_at: datetime | None = None
+    failing_since_at: datetime | None = None
     is_trusted_source: bool = False
     connected_resumed: bool = False
     accepts_current: Accepts = Accepts()

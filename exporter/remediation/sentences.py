@@ -44,7 +44,8 @@ def _seen(evidence: Evidence, witnesses: Sequence[str]) -> str:
         return f"None of {total} devices is known to refuse {gateway}"
     told = [one for one in evidence.devices if one.device in set(witnesses)]
     reason = Counter(one.failing for one in told).most_common(1)[0][0]
-    since = min(one.failed_at for one in told if one.failed_at is not None)
+    moments = (one.failing_since_at or one.failed_at for one in told)
+    since = min(at for at in moments if at is not None)
     text = f"{len(told)} of {total} devices refuse {gateway} ({reason}) since {since:%H:%M}"
     return text + _after_change(evidence, since)
 

@@ -47,6 +47,16 @@ def test_a_device_that_connected_before_and_is_refused_since_is_told_whole() -> 
     assert failing is not None
     assert (failing.reason, failing.rejected_by) == UNKNOWN_CA
     assert (failing.last_at, failing.count, failing.is_evidence) == (at(15), 3, True)
+    assert failing.first_at == at(5)
+
+
+def test_a_failure_begins_anew_after_the_change_and_after_a_success() -> None:
+    before = refused(Recent(), -30, 5, 10).failing_since(CHANGE)
+    again = refused(full(refused(Recent(), 5), 7), 10).failing_since(CHANGE)
+
+    assert before is not None
+    assert again is not None
+    assert (before.first_at, again.first_at) == (at(10), at(10))
 
 
 def test_a_storm_of_failures_forgets_no_success_of_before() -> None:

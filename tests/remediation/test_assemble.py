@@ -228,6 +228,7 @@ def test_a_device_of_the_incident_connected_before_and_refuses_since() -> None:
     assert found.connected_before
     assert found.connected_since_at is None
     assert (found.failing, found.rejected_by, found.failed_at) == (*UNKNOWN_CA, SINCE)
+    assert found.failing_since_at == SINCE
     assert found.is_trusted_source
     assert found.accepts_current == Accepts(answer=Answer.NO, basis=AcceptanceBasis.REPORTED)
     assert found.accepts_previous == Accepts(answer=Answer.YES, basis=AcceptanceBasis.REPORTED)

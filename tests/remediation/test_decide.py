@@ -621,6 +621,12 @@ def test_the_sentence_counts_seconds_where_it_is_seconds() -> None:
     assert "9s after version 4" in decide_rollback(early, ACT, now=NOW).sentence
 
 
+def test_the_sentence_says_since_when_it_is_and_not_when_it_was_last() -> None:
+    long = every(18, failing_since_at=CHANGED + timedelta(seconds=9))
+
+    assert "9s after version 4" in decide_rollback(long, ACT, now=NOW).sentence
+
+
 def test_the_sentence_says_who_cannot_be_foretold() -> None:
     evidence = with_devices(*INCIDENT.devices, DeviceEvidence(device="dev-19"))
 
