@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _MOST_STEPS = 1_000
 _PATIENCE_S = 20.0
 _MUCH_LONGER = 1.25
+_SHOWN_ENDED = timedelta(days=1)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -100,7 +101,7 @@ class Rotator:
         self._open: Mapping[str, Rotation] | None = None
         self._removed: Mapping[str, str] = {}
         self.seen: dict[str, Seen] = {}
-        """By name, as of the last look; one that has ended stays until a restart."""
+        """By name, as of the last look; one that has ended stays for a day."""
 
     async def run(self) -> None:
         """Keep all rotations going until cancelled."""
@@ -134,8 +135,18 @@ class Rotator:
         rotations = await self._records.open()
         self._removed = await self._records.removed()
         self._open = {one.plan.id: one for one in rotations}
+        self._forget()
         for rotation in rotations:
             await self._steps(rotation.plan.id)
+
+    def _forget(self) -> None:
+        """Let go of what ended a while ago; renewals end all the time."""
+        since = self._clock.now() - _SHOWN_ENDED
+        self.seen = {
+            name: one
+            for name, one in self.seen.items()
+            if one.rotation.marks.ended is None or one.view.now >= since
+        }
 
     async def _steps(self, name: str) -> None:
         for _ in range(_MOST_STEPS):

@@ -97,6 +97,9 @@ class ScriptedFleet:
         self.devices: dict[str, Device] = {}
         self.fault: Callable[[str], None] = lambda _: None
         self.is_unsigned = False
+        self.absence_s = 0.0
+        self.objecting: tuple[str, ...] = ()
+        """Devices for which the agent refuses a rotation, unless it is not to ask."""
         self.dark: set[str] = set()
         """Devices that were ever behind a gateway that served what they do not trust."""
         for number in range(1, gateways + 1):
@@ -188,6 +191,7 @@ class ScriptedFleet:
                 for name, one in self.gateways.items()
             },
             devices={name: self._device(one, now) for name, one in self.devices.items()},
+            longest_absence_s=self.absence_s,
         )
 
     def _device(self, device: Device, now: datetime) -> DeviceFacts:
@@ -271,7 +275,11 @@ class ScriptedApi:
 
     async def rotate(self, request: RotateRequest, fence: Fence) -> Operation:
         self._take("rotate", fence)
-        assert request.validation_mode == "strict"
+        if request.validation_mode == "strict" and self._fleet.objecting:
+            raise GatewayError(
+                GatewayReason.REFUSED, "refused", retryable=False, devices=self._fleet.objecting
+            )
+        assert request.validation_mode == "strict" or self._fleet.objecting
         assert request.confirm_within is not None
         leaf = read_pem(request.new_certificate.encode(), what="chain")[0].fingerprint_sha256
         self._fleet.serve(self._gateway.name, leaf)

@@ -47,13 +47,13 @@ class Service:
     session: aiohttp.ClientSession = field(repr=False)
     refusals: list[Contact] = field(default_factory=list)
 
-    async def get(self, path: str = "") -> Json:
-        async with self.session.get(BASE + path) as answer:
+    async def get(self, path: str = "", base: str = BASE) -> Json:
+        async with self.session.get(base + path) as answer:
             assert answer.status == 200, await answer.text()
             return dict(await answer.json())
 
-    async def post(self, path: str, status: int = 200, **body: object) -> Json:
-        async with self.session.post(BASE + path, json=body) as answer:
+    async def post(self, path: str, status: int = 200, base: str = BASE, **body: object) -> Json:
+        async with self.session.post(base + path, json=body) as answer:
             text = await answer.text()
             assert answer.status == status, text
             return dict(json.loads(text)) if status == 200 else {"said": text}
@@ -80,6 +80,25 @@ class Service:
         seen = await self.until(_waits_for_approval_only)
         await self.post("/approve", rotation=seen["id"], plan_hash=seen["plan_hash"], by="a test")
 
+    async def reload(self, **options: object) -> None:
+        """Let the service take up other options of its section."""
+        path = self.folder / "config.yml"
+        config = yaml.safe_load(path.read_text("utf-8"))
+        config["rotation"] |= options
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        async with self.session.post("/-/reload") as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def samples(self, family: str) -> dict[str, float]:
+        """The samples of one family, by their labels."""
+        async with self.session.get("/metrics") as answer:
+            text = await answer.text()
+        lines = [line for line in text.splitlines() if line.startswith(family + "{")]
+        return {
+            line[len(family) :].rpartition(" ")[0]: float(line.rpartition(" ")[2])
+            for line in lines
+        }
+
     async def looked(self) -> None:
         """Return once each target was looked at."""
         async with asyncio.timeout(60):
@@ -99,10 +118,10 @@ def _waits_for_approval_only(seen: Json) -> bool:
 
 
 @asynccontextmanager
-async def rotating(
+async def fleet(
     folder: Path, *, devices: int = 4, signer: str = "new-intermediate", **options: object
-) -> AsyncIterator[Service]:
-    """A fleet that is known and well, and the service over it; stopped at the end."""
+) -> AsyncIterator[tuple[Stage, list[Contact]]]:
+    """A fleet that is known and well, its service configured, and whatever a device refuses."""
     async with standing(folder, devices=devices) as stage:
         _configure(folder, signer, options)
         keep, refusals = stage._keep, list[Contact]()
@@ -116,15 +135,21 @@ async def rotating(
         async with asyncio.timeout(60):
             await stage.all_contacts(lambda contact: contact.refusal is None)
             await stage.all_known()
-        token = (folder / "token").read_text().strip()
-        headers = {"Authorization": f"Bearer {token}"}
-        async with (
-            serving(folder / "config.yml") as url,
-            aiohttp.ClientSession(url, headers=headers) as session,
-        ):
-            made = Service(stage=stage, folder=folder, url=url, session=session, refusals=refusals)
-            await made.looked()
-            yield made
+        yield stage, refusals
+
+
+@asynccontextmanager
+async def served(folder: Path, stage: Stage, refusals: list[Contact]) -> AsyncIterator[Service]:
+    """The service over a fleet, which goes on when the service is stopped."""
+    token = (folder / "token").read_text().strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        serving(folder / "config.yml") as url,
+        aiohttp.ClientSession(url, headers=headers) as session,
+    ):
+        made = Service(stage=stage, folder=folder, url=url, session=session, refusals=refusals)
+        await made.looked()
+        yield made
 
 
 @asynccontextmanager

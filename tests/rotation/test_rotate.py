@@ -1,6 +1,8 @@
 """Whole rotations of fourteen days against scripted APIs, with a real store; in seconds."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from exporter.rotation.blockers import BlockReason
 from exporter.rotation.model import Consent, Phase, Step
 from exporter.rotation.options import Options, Signer
 from exporter.rotation.records import Records, TakenError
-from exporter.rotation.rotate import RotationError, Rotator
+from exporter.rotation.rotate import BusyError, RotationError, Rotator
 from exporter.store import Store
 from tests.fake_clock import FakeClock
 from tests.rotation.scripted import (
@@ -372,3 +374,73 @@ def test_a_signer_is_a_command_or_a_folder() -> None:
     with pytest.raises(ValueError, match="one of the two"):
         Signer(command=("sign",), folder=Path("/x"))
     assert Signer(command=("sign",)).folder is None
+
+
+@pytest.mark.parametrize(("objecting", "is_served"), [("left-out", True), ("gw-01-dev-0", False)])
+async def test_only_for_who_was_left_out_by_a_person_the_agent_is_not_to_ask(
+    stand: Stand, objecting: str, is_served: bool
+) -> None:
+    gateway = stand.fleet.gateways["gw-01"]
+    stand.fleet.devices["left-out"] = replace(
+        stand.fleet.devices["gw-01-dev-0"], name="left-out", ignores_adds=True, store=set()
+    )
+    stand.fleet.objecting = (objecting,)
+    await stand.tick()
+    await stand.rotator.exclude("r-1", "left-out", by="anna", reason="in repair")
+    await stand.tick()
+    await stand.approve()
+
+    for _ in range(12):
+        await stand.tick()
+
+    assert (gateway.serving == gateway.candidate_leaf) is is_served
+    told = [one.facts() for one in await stand.records.history("r-1", after=0, limit=1_000)]
+    assert any(one.get("left_out") == ["left-out"] for one in told) is is_served
+
+
+async def test_a_persons_word_waits_for_the_step_under_way_and_is_not_lost(stand: Stand) -> None:
+    async with stand.rotator.turn():
+        paused = asyncio.ensure_future(stand.rotator.pause("r-1", by="anna"))  # noqa: TID251 - it is to wait
+        await asyncio.sleep(0)  # noqa: TID251 - until it does
+        is_waiting = not paused.done()
+    await paused
+
+    rotation = await stand.records.get("r-1")
+    assert is_waiting
+    assert rotation is not None
+    assert rotation.marks.is_paused
+
+
+async def test_a_person_is_told_when_a_step_takes_too_long(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.rotation.rotate._PATIENCE_S", 0.01)
+    async with stand.rotator.turn():
+        with pytest.raises(BusyError, match="at this moment; try again"):
+            await stand.rotator.pause("r-1", by="anna")
+
+
+async def test_rotations_that_ended_are_shown_for_a_day(stand: Stand) -> None:
+    await stand.rotator.abort("r-1", by="anna", reason="test")
+    await stand.rotator.tick()
+    shown = set(stand.rotator.seen)
+    await stand.clock.advance(2 * 86_400)
+
+    await stand.rotator.tick()
+
+    assert shown == {"r-1"}
+    assert stand.rotator.seen == {}
+
+
+async def test_a_long_silence_that_was_seen_once_lengthens_the_overlap_for_good(
+    stand: Stand,
+) -> None:
+    stand.fleet.absence_s = 12 * 86_400.0
+    await stand.rotator.step("r-1")
+    stand.fleet.absence_s = 0.0
+
+    await stand.rotator.step("r-1")
+    kept = await stand.records.get("r-1")
+
+    assert kept is not None
+    assert kept.marks.longest_absence_s == 12 * 86_400.0

@@ -1,27 +1,56 @@
 """The real service, its real hands, and the demo's fleet with the real agent."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.rotation.service import rotating
+from tests.rotation.service import Service, fleet, served
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
 
 
-async def test_a_whole_rotation_leaves_nobody_dark_for_a_moment(tmp_path: Path) -> None:
-    async with rotating(tmp_path) as service:
-        planned = await service.post("/plan", new_ca=service.new_ca())
-        started = await service.post("/start", new_ca=service.new_ca(), by="anna")
-        await service.approve()
-        overlap = await service.until(lambda seen: seen["phase"] == "overlap")
-        await service.approve()
-        done = await service.until(lambda seen: seen["phase"] == "done")
+async def test_a_rotation_over_a_stop_in_the_middle_leaves_nobody_dark_for_a_moment(
+    tmp_path: Path,
+) -> None:
+    async with fleet(tmp_path, mode="dry_run", soak="3s") as (stage, refusals):
+        async with served(tmp_path, stage, refusals) as service:
+            await service.post("/plan", new_ca=service.new_ca())
+            started = await service.post("/start", new_ca=service.new_ca(), by="anna")
+            dry = await service.until(lambda seen: seen["next"] is not None)
+            await service.reload(mode="act")
+            await service.approve()
+            canary = await service.until(lambda seen: seen["phase"] == "canary")
+            asked = await remedy(service)
+        async with served(tmp_path, stage, refusals) as service:
+            overlap = await service.until(lambda seen: seen["phase"] == "overlap")
+            phases = await service.samples("fleet_tls_rotation_phase")
+            await service.approve()
+            done = await service.until(lambda seen: seen["phase"] == "done")
+            history = await service.get("/history?limit=1000")
 
-    assert planned["devices"]["total"] == started["devices"]["total"] == 4
+    # In dry_run it is said what would be done, and no key is made
+    assert (dry["phase"], dry["next"]["step"]) == ("planned", "order")
+    assert dry["gate"]["open"] is False
+    # One arbiter: remediation leaves a gateway alone that a rotation is at
+    assert "rotation_in_charge" in asked["refusals"]
+    # What was begun before the stop is gone on with where the facts are
+    assert started["id"] == canary["id"] == overlap["id"] == done["id"]
     assert overlap["devices"] == {"total": 4, "synced": 4, "on_new_chain": 4}
+    assert [labels for labels, value in phases.items() if value == 1] == [
+        f'{{rotation="{overlap["id"]}",phase="overlap"}}'
+    ]
     assert done["gate"] == {"open": True, "blockers": []}
-    assert service.refusals == []
-    for device in service.stage.devices:
-        names = {path.name for path in device.trust_store.iterdir()}
-        assert "old-ca.pem" not in names
+    told = [one["facts"] for one in history["items"]]
+    assert [one["what"] for one in told if "what" in one] == ["start", "approve", "approve"]
+    assert sum("answer" in one for one in told if one.get("step") == "rotate") == 1
+    assert refusals == []
+    for device in stage.devices:
+        assert "old-ca.pem" not in {path.name for path in device.trust_store.iterdir()}
+
+
+async def remedy(service: Service) -> dict[str, Any]:
+    """What a rollback by hand would say at this moment."""
+    return dict(
+        await service.post("/rollback", base="/api/v1/remediation", gateway="gw-1", act=False)
+    )
