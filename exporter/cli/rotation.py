@@ -124,7 +124,7 @@ def plan(
     if at is not None or remove is not None:
         return _what_if(service, at, remove, as_json=as_json)
     told = tell(service, f"{_BASE}/plan", _body(given), "steps")
-    print(json.dumps(told) if as_json else plan_text(told))
+    print(json.dumps(told) if as_json else plan_text(told, is_kept=False))
     reasons = {one["reason"] for one in told["gate"]["blockers"]}
     return _BAD_NEWS if reasons - _USUAL else 0
 

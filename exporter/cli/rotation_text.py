@@ -21,8 +21,11 @@ def status_text(told: Told) -> str:
     return safe_lines(lines)
 
 
-def plan_text(told: Told) -> str:
-    """Return a plan: what is to be done, then what is in its way."""
+def plan_text(told: Told, *, is_kept: bool = True) -> str:
+    """Return a plan: what is to be done, then what is in its way.
+
+    ``is_kept``: it was started; else there is nothing yet that could be approved.
+    """
     renewal = told["kind"] == "renewal"
     old, new = told["old_ca"], told["new_ca"]
     lines = [
@@ -31,9 +34,15 @@ def plan_text(told: Told) -> str:
         f"  to   {'the same: no trust store changes' if renewal else _authority(new)}",
         "  steps:",
         *(f"    {place}. {step}" for place, step in enumerate(told["steps"], 1)),
-        *_standing(told),
+        *_standing(told if is_kept else _not_kept(told)),
     ]
     return safe_lines(lines)
+
+
+def _not_kept(told: Told) -> Told:
+    gate = dict(told["gate"])
+    gate["blockers"] = [one for one in gate["blockers"] if one["reason"] != "awaiting_approval"]
+    return {**told, "gate": gate, "awaiting": None}
 
 
 def what_if_text(told: Told) -> str:

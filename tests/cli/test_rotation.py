@@ -53,6 +53,8 @@ async def test_a_rotation_is_planned_started_approved_and_told_by_commands(stand
 
     assert (planned.code, nothing.code, started.code, shown.code) == (0, 0, 0, 0), planned
     assert "add: 4 of 4 devices are given the new CA" in planned.out
+    assert "awaiting" not in planned.out
+    assert "awaiting: rotation approve r-1 --plan-hash" in started.out
     assert "no rotation is under way" in nothing.out
     assert approved.out == "r-1: it may begin\n"
     assert "r-1 (rotation): canary since" in canary.out
