@@ -16,6 +16,7 @@ from exporter.errors import ConfigError, Fault
 from exporter.fleet import Fleet, FleetSnapshot
 from exporter.fleet_page.history import SAMPLE_S, History
 from exporter.fleet_page.remedies import Remedies
+from exporter.fleet_page.rotations import Rotations
 from exporter.gateway.clients import Clients
 from exporter.hands import Around, ServiceHands
 from exporter.handshake_log.sources import HandshakeLogs
@@ -359,6 +360,10 @@ class App:
     async def remedies(self) -> Remedies:
         """Return what remediation did, would do and why."""
         return await self._response.remedies()
+
+    def rotations(self) -> Rotations:
+        """Return each rotation as it was last looked at."""
+        return self._rotating.told()
 
     async def trust_map(self) -> TrustMap:
         """Return who trusts whom, and what hangs on it."""

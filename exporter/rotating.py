@@ -7,6 +7,7 @@ from datetime import datetime
 
 from exporter.certificates import read_pem
 from exporter.clock import Clock
+from exporter.fleet_page.rotations import Rotations
 from exporter.journal import Entry
 from exporter.modes import Mode
 from exporter.opening import opened
@@ -71,6 +72,14 @@ class Rotating:
     def lines_of(self, family: str) -> Sequence[bytes]:
         """Return the sample lines of one family."""
         return self._stats.lines_of(family)
+
+    def told(self) -> Rotations:
+        """Return each rotation as it was last looked at, for the pages."""
+        return Rotations(
+            mode=self.mode,
+            seen=dict(self.rotator.seen),
+            is_known=self.rotator.removing() is not None,
+        )
 
     async def run(self) -> None:
         """Keep rotations going until cancelled."""

@@ -1,6 +1,7 @@
 """The person in the demo's rotation: starts it, approves what waits, and tells where it is."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,7 @@ async def rotate(url: str, stage: Stage, token_file: Path, *, tell: Tell, clock:
     before = stage.counted
     async with aiohttp.ClientSession(url, headers=headers, timeout=_ANSWER) as session:
         person = _Person(session, clock)
-        await person.start()
-        ended = await person.see_through(tell)
+        ended = await person.see_through(await person.start(), tell)
     tell(ending(ended, stage.counted.since(before), await asyncio.to_thread(_still_old, stage)))
 
 
@@ -56,22 +56,22 @@ class _Person:
         self._session = session
         self._clock = clock
 
-    async def start(self) -> None:
-        """Start it; what is not ready yet is asked again."""
+    async def start(self) -> str:
+        """Start it and return its name; what is not ready yet is asked again."""
         until_s = self._clock.monotonic() + _START_S
         while True:
             status, text = await self._post("/start", by=_PERSON)
             if status == 200:
-                return
+                return str(json.loads(text)["id"])
             if status not in _AGAIN or self._clock.monotonic() > until_s:
                 raise DemoError(f"the rotation could not be started: {text.strip()}")
             await self._clock.sleep(_BETWEEN_S)
 
-    async def see_through(self, tell: Tell) -> Json:
+    async def see_through(self, name: str, tell: Tell) -> Json:
         """Approve each step that waits for nothing else; return the rotation as it ended."""
         told = ""
         while True:
-            found = await self._found()
+            found = await self._found(name)
             if found is not None:
                 if found["phase"] != told:
                     told = found["phase"]
@@ -82,13 +82,13 @@ class _Person:
                     await self._approve(found, tell)
             await self._clock.sleep(_BETWEEN_S)
 
-    async def _found(self) -> Json | None:
+    async def _found(self, name: str) -> Json | None:
         try:
             async with self._session.get(_BASE) as answer:
                 rotations = (await answer.json())["rotations"] if answer.status == 200 else []
         except (aiohttp.ClientError, TimeoutError):
             return None  # busy, or ending: it is asked again
-        return dict(rotations[-1]) if rotations else None
+        return next((dict(one) for one in rotations if one["id"] == name), None)
 
     async def _approve(self, found: Json, tell: Tell) -> None:
         named = {"rotation": found["id"], "plan_hash": found["plan_hash"]}

@@ -44,3 +44,15 @@ def view_of(plan: Plan, facts: Facts, marks: Marks, *, now: datetime, options: O
         now=now,
         position=position_of(plan, facts, marks, now=now, options=options),
     )
+
+
+def gateway_state(view: View, name: str) -> str:
+    """Return where one gateway is, in a word; ``unknown`` where it is not seen."""
+    found = view.facts.gateways.get(name)
+    if found is None or found.served is None:
+        return "unknown"
+    if name in view.position.settled:
+        return "settled"
+    if name in view.position.on_new:
+        return "on_new"
+    return "rolled_back" if view.marks.gateway(name).rolled_back_at else "waiting"

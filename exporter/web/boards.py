@@ -10,6 +10,7 @@ from exporter.fleet import FleetSnapshot
 from exporter.fleet_page.board import Board, Cells, board_of
 from exporter.fleet_page.history import History
 from exporter.fleet_page.remedies import Remedies, Remedy, remedies_on, rollbacks_of, sentences_on
+from exporter.fleet_page.rotations import RotationBoard, Rotations, boards_of
 from exporter.fleet_page.sentence import Circumstances, StateSentence, sentence_of
 from exporter.fleet_page.trust import sync_counts
 from exporter.handshake_log.counts import Key, Tally
@@ -41,6 +42,7 @@ class Facts:
     trust: Mapping[str, Standing] = field(default_factory=dict)
     is_polled: bool = False
     remedies: Remedies = field(default_factory=Remedies)
+    rotations: Rotations = field(default_factory=Rotations)
     starting: str = ""
     faults: tuple[str, ...] = ()
 
@@ -60,6 +62,7 @@ class Shown:
     sync: Mapping[SyncState, int]
     remedies: tuple[Remedy, ...]
     remedy_sentences: tuple[str, ...]
+    rotations: tuple[RotationBoard, ...]
     fingerprint: int
 
     @property
@@ -95,7 +98,7 @@ class Boards:
             self._remedies = await service.remedies()
             self._remedies_until_s = now_s + _REMEDIES_S
         facts = _facts(service, self._remedies, self._clock.now())
-        return await asyncio.to_thread(shown, facts, self._cells)
+        return await asyncio.to_thread(shown, facts, self._cells, self._last)
 
 
 def _facts(service: Service, remedies: Remedies, now: datetime) -> Facts:
@@ -108,6 +111,7 @@ def _facts(service: Service, remedies: Remedies, now: datetime) -> Facts:
         trust=dict(trust.standings),
         is_polled=bool(trust.stats),
         remedies=remedies,
+        rotations=service.rotations(),
         starting="" if readiness.is_ready else readiness.sentence,
         faults=tuple(_faults(service, remedies)),
     )
@@ -126,8 +130,8 @@ def _faults(service: Service, remedies: Remedies) -> Iterator[str]:
         yield f"What remediation does is not known: {remedies.fault}."
 
 
-def shown(facts: Facts, cells: Cells | None = None) -> Shown:
-    """Return all that a page shows of ``facts``."""
+def shown(facts: Facts, cells: Cells | None = None, before: Shown | None = None) -> Shown:
+    """Return all that a page shows of ``facts``; ``before`` spares what is still the same."""
     board = board_of(facts.snapshot, facts.tallies, facts.history, facts.at, cells)
     around = Circumstances(
         starting=facts.starting,
@@ -136,6 +140,7 @@ def shown(facts: Facts, cells: Cells | None = None) -> Shown:
     )
     sentence = sentence_of(board, around)
     remedies, said = remedies_on(facts.remedies), sentences_on(facts.remedies)
+    rotations = _boards(facts.rotations, before)
     sync = sync_counts(facts.trust, is_polled=facts.is_polled)
     return Shown(
         facts=facts,
@@ -144,8 +149,28 @@ def shown(facts: Facts, cells: Cells | None = None) -> Shown:
         sync=sync,
         remedies=remedies,
         remedy_sentences=said,
-        fingerprint=hash((_fingerprint(board, sentence), remedies, said, tuple(sync.items()))),
+        rotations=rotations,
+        fingerprint=hash(
+            (
+                _fingerprint(board, sentence),
+                remedies,
+                said,
+                facts.rotations.is_known,
+                tuple(one.fingerprint for one in rotations),
+                tuple(sync.items()),
+            )
+        ),
     )
+
+
+def _boards(told: Rotations, before: Shown | None) -> tuple[RotationBoard, ...]:
+    """Return the boards of rotations; those of before while nobody looked again."""
+    known = before.facts.rotations if before is not None else None
+    if before is not None and known is not None and known.mode is told.mode:
+        pairs = zip(known.seen.values(), told.seen.values(), strict=False)
+        if len(known.seen) == len(told.seen) and all(old is new for old, new in pairs):
+            return before.rotations
+    return boards_of(told)
 
 
 def _fingerprint(board: Board, sentence: StateSentence) -> int:

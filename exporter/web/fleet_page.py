@@ -24,7 +24,11 @@ from exporter.fleet_page.drawing import (
 from exporter.fleet_page.history import History
 from exporter.fleet_page.problems import gateway_problems_on, problems_on
 from exporter.fleet_page.query import PROBLEM, Asked, Page, asked_in, page_of
+from exporter.fleet_page.reached import REACHED_WORDS
 from exporter.fleet_page.remedies import MODE_WORDS
+from exporter.fleet_page.rotations import GATEWAY_WORDS as ROTATION_GATEWAYS
+from exporter.fleet_page.rotations import MODE_WORDS as ROTATION_MODES
+from exporter.fleet_page.rotations import PHASE_WORDS
 from exporter.fleet_page.standing import (
     STANDING_MEANING,
     Standing,
@@ -157,6 +161,10 @@ def fleet_html(
         mode_words=MODE_WORDS,
         remedies=[one for one in shown.remedies if one.is_news],
         most_remedies=_REMEDIES,
+        rotation_modes=ROTATION_MODES,
+        rotation_gateways=ROTATION_GATEWAYS,
+        phase_words=PHASE_WORDS,
+        reached_words=REACHED_WORDS,
         timeline=beside.timeline,
         drawing=drawing,
         choices=beside.choices,

@@ -18,7 +18,7 @@ from exporter.rotation.renewal import Renewed
 from exporter.rotation.seen import Seen
 from exporter.rotation.steps import Action
 from exporter.rotation.story import steps_of
-from exporter.rotation.view import View
+from exporter.rotation.view import View, gateway_state
 from exporter.rotation.what_if import Fate, Fated, WhatIf
 
 
@@ -189,17 +189,3 @@ def gateways_json(view: View) -> list[Json]:
         }
         for one in view.plan.gateways
     ]
-
-
-def gateway_state(view: View, name: str) -> str:
-    """Return where one gateway is, in a word; ``unknown`` where it is not seen."""
-    found, mark = view.facts.gateways.get(name), view.marks.gateway(name)
-    if found is None or found.served is None:
-        return "unknown"
-    if name in view.position.settled:
-        return "settled"
-    if name in view.position.on_new:
-        return "on_new"
-    if mark.rolled_back_at is not None:
-        return "rolled_back"
-    return "waiting"

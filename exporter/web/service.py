@@ -11,6 +11,7 @@ from exporter.certificates import Certificate
 from exporter.fleet import FleetSnapshot
 from exporter.fleet_page.history import History
 from exporter.fleet_page.remedies import Remedies
+from exporter.fleet_page.rotations import Rotations
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits
@@ -77,6 +78,10 @@ class Service(Protocol):
 
     async def remedies(self) -> Remedies:
         """Return what remediation did, would do and why; a fault of its store is told in it."""
+        ...
+
+    def rotations(self) -> Rotations:
+        """Return each rotation as it was last looked at."""
         ...
 
     async def trust_map(self) -> TrustMap:

@@ -14,6 +14,7 @@ from exporter.clock import SystemClock
 from exporter.fleet import Fleet, FleetSnapshot
 from exporter.fleet_page.history import History
 from exporter.fleet_page.remedies import Remedies
+from exporter.fleet_page.rotations import Rotations
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.observations import Observation
 from exporter.probe.model import Endpoint, Limits, Tools
@@ -83,6 +84,7 @@ class FakeService:
     is_looking: asyncio.Event = field(default_factory=asyncio.Event)
     history: History = field(default_factory=History)
     told_remedies: Remedies = field(default_factory=Remedies)
+    told_rotations: Rotations = field(default_factory=Rotations)
     fleet: Fleet = field(init=False)
     _judge: Judge = field(default_factory=Judge)
 
@@ -102,6 +104,9 @@ class FakeService:
 
     async def remedies(self) -> Remedies:
         return self.told_remedies
+
+    def rotations(self) -> Rotations:
+        return self.told_rotations
 
     async def trust_map(self) -> TrustMap:
         return trust_map(

@@ -2,7 +2,7 @@
 // Keeps the page current: the server says when something changed, and the same page is asked for
 // again. Without this script the page is complete, and as old as its last loading.
 (() => {
-  const PARTS = ["state", "chips", "devices", "remedies", "problems", "ends", "map", "target"];
+  const PARTS = ["state", "chips", "devices", "rotations", "remedies", "problems", "ends", "map", "target"];
   const QUIET_MS = 30000; // longer than the server ever says nothing
   const AGAIN_MS = 15000;
   let source = null;
