@@ -90,7 +90,9 @@ class CarryOut:
         if action.devices:
             rotation = await self._at_devices(rotation, view, action)
         if action.step is Step.FINISH:
-            rotation = with_marks(rotation, ended=action.ends)
+            rotation = with_marks(
+                rotation, ended=action.ends, phase=action.ends, phase_at=self._now
+            )
             await self._note(rotation, Step.FINISH, {"ends": action.ends, "why": action.why})
         return rotation
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import tempfile
 from dataclasses import replace
@@ -16,6 +17,7 @@ from exporter.demo.device import Contact, Counted, Device, DeviceClient
 from exporter.demo.options import DemoOptions, RotationTimes
 from exporter.demo.run import run_demo
 from exporter.demo.screen import ending, phase
+from tests.demo.test_rotation_guide import PAGE, fits
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -88,6 +90,12 @@ async def test_a_whole_rotation_ends_with_all_devices_and_not_one_handshake_fail
         tasks.create_task(seen.look(screen, tmp_path))
         await run_demo(options, run_service, say=screen, clock=SystemClock())
 
+    guide = re.search(
+        r"^```text demo\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    told = [text for text in screen.texts[1:] if "rotation " in text or "a person" in text]
+    assert guide is not None
+    assert fits(told, guide[1].splitlines()), told
     assert screen.phases[0] == "planned"
     assert screen.phases[-1] == "done"
     assert {"adding", "canary", "overlap", "removing"} <= set(screen.phases)

@@ -114,6 +114,7 @@ async def test_the_story_of_fourteen_days(stand: Stand) -> None:
         Phase.OVERLAP, Phase.REMOVING, Phase.DONE,
     ]  # fmt: skip
     assert all(one.store == {NEW_CA} for one in stand.fleet.devices.values())
+    assert stand.rotator.seen["r-1"].rotation.marks.phase_at == stand.clock.now()
     assert stand.clock.now() - START > timedelta(days=7)
     assert await stand.records.open() == []
     async with stand.store.reading() as connection:

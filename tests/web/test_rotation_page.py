@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from bench.rotation import NOW, facts_of, marks_of, plan_of
+from bench.rotation import facts_of, marks_of, plan_of
+from bench.rotation_fleet import NOW
 from exporter.clock import SystemClock
 from exporter.fleet_page.rotations import Rotations
 from exporter.modes import Mode
