@@ -53,12 +53,15 @@ class Recent:
         full_s: Handshakes that were finished and are known to be full, told by a source that we
             trust; ascending, thinned out. The latest is always among them.
         unknown_s: The latest that was finished and may have been resumed; None: there was none.
+        untold_s: Of those the latest that a source that we trust told without saying which it
+            was. Where no ticket of before is left, it rests on a full one.
         resumed_s: The latest that was resumed, which proves nothing; None: there was none.
         failures: One for each kind, the latest last.
     """
 
     full_s: tuple[float, ...] = ()
     unknown_s: float | None = None
+    untold_s: float | None = None
     resumed_s: float | None = None
     failures: tuple[Failures, ...] = ()
 
@@ -80,6 +83,12 @@ class Recent:
     def full_since(self, moment: datetime) -> datetime | None:
         """Return the latest full handshake from ``moment`` on; None: none is known."""
         return self.full_between(moment, datetime.max.replace(tzinfo=UTC))
+
+    def untold_since(self, moment: datetime) -> datetime | None:
+        """Return the latest from ``moment`` on of which nobody tells whether it was resumed."""
+        if self.untold_s is None or self.untold_s < moment.timestamp():
+            return None
+        return datetime.fromtimestamp(self.untold_s, UTC)
 
     def resumed_since(self, moment: datetime) -> bool:
         """Return whether it came by a ticket since, or may have."""
@@ -106,8 +115,14 @@ class Recent:
         at_s = at.timestamp()
         if is_resumed:
             return replace(self, resumed_s=max(at_s, self.resumed_s or 0.0))
-        if is_resumed is None or not is_evidence:
+        if not is_evidence:
             return replace(self, unknown_s=max(at_s, self.unknown_s or 0.0))
+        if is_resumed is None:
+            return replace(
+                self,
+                unknown_s=max(at_s, self.unknown_s or 0.0),
+                untold_s=max(at_s, self.untold_s or 0.0),
+            )
         return replace(self, full_s=_thinned(sorted({*self.full_s, at_s})))
 
     def failed(
@@ -141,12 +156,12 @@ class Recent:
             [one.reason, one.rejected_by, one.first_s, one.last_s, one.count, one.is_evidence]
             for one in self.failures
         ]
-        return json.dumps([self.full_s, self.unknown_s, self.resumed_s, rows])
+        return json.dumps([self.full_s, self.unknown_s, self.resumed_s, rows, self.untold_s])
 
     @classmethod
     def load(cls, text: str) -> "Recent":
         """Return what ``dump`` wrote."""
-        full_s, unknown_s, resumed_s, rows = json.loads(text)
+        full_s, unknown_s, resumed_s, rows, *later = json.loads(text)  # versions before had four
         failures = tuple(
             Failures(
                 reason=Reason(reason),
@@ -159,7 +174,11 @@ class Recent:
             for reason, rejected_by, first_s, last_s, count, is_evidence in rows
         )
         return cls(
-            full_s=tuple(full_s), unknown_s=unknown_s, resumed_s=resumed_s, failures=failures
+            full_s=tuple(full_s),
+            unknown_s=unknown_s,
+            untold_s=later[0] if later else None,
+            resumed_s=resumed_s,
+            failures=failures,
         )
 
 

@@ -37,10 +37,13 @@ class Since:
 
     Attributes:
         proven_at: What succeeded since then, succeeded on it.
+        untold_from: What succeeded since then, rests on a full handshake with it, although
+            nobody tells whether it was one: there are no tickets of before any more.
         begun_at: What failed since then, may have failed on it.
     """
 
     proven_at: datetime | None = None
+    untold_from: datetime | None = None
     begun_at: datetime | None = None
 
 
@@ -53,7 +56,10 @@ def since_of(rotation: Rotation, gateway: GatewayFacts) -> Since:
     if not known:
         return Since()
     # Between the switch and our own look an old worker may still have served the old chain
-    return Since(proven_at=max(known) if mark.rotated_at else None, begun_at=min(known))
+    proven_at = max(known) if mark.rotated_at else None
+    no_tickets_from = gateway.no_tickets_from
+    untold_from = max(proven_at, no_tickets_from) if proven_at and no_tickets_from else None
+    return Since(proven_at=proven_at, untold_from=untold_from, begun_at=min(known))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,7 +129,7 @@ def device_facts(
         word=word.status if word is not None else None,
         error=word.error if word is not None else "",
         accepts_candidate=judge.accepts(target),
-        full_at=recent.full_since(since.proven_at) if since.proven_at is not None else None,
+        full_at=_full_at(recent, since),
         is_by_ticket=since.begun_at is not None and recent.resumed_since(since.begun_at),
         failing=failing,
         failing_at=failing_at,
@@ -155,6 +161,14 @@ def _last_seen(
     latest_s = max(recent.latest_s, gathered.heard_at_s.get(name, 0.0))
     heard = [datetime.fromtimestamp(latest_s, UTC)] if latest_s else []
     return max([*heard, *([reported_at] if reported_at is not None else [])], default=None)
+
+
+def _full_at(recent: Recent, since: Since) -> datetime | None:
+    """Return the latest handshake that proves that the device accepts the candidate."""
+    full = recent.full_since(since.proven_at) if since.proven_at is not None else None
+    # mosquitto's log, for one, never tells
+    untold = recent.untold_since(since.untold_from) if since.untold_from is not None else None
+    return max((one for one in (full, untold) if one is not None), default=None)
 
 
 def _failing(recent: Recent, since: Since) -> tuple[Reason | None, datetime | None]:

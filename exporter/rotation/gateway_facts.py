@@ -49,6 +49,7 @@ def gateway_facts(
         or (pending is not None and not _is_ours(mark)),
         pending=pending,
         tickets_until=_tickets_until(look) if name in planned else None,
+        no_tickets_from=_no_tickets_from(look) if name in planned else None,
         detail=look.detail,
     )
 
@@ -114,6 +115,11 @@ def _tickets_until(look: GatewayLook) -> datetime | None:
     lifetime_s = tickets.lifetime_seconds
     kept_s = _LONGEST_TICKET_S if lifetime_s is None else lifetime_s
     return activated_at + timedelta(seconds=min(kept_s, _LONGEST_TICKET_S))
+
+
+def _no_tickets_from(look: GatewayLook) -> datetime | None:
+    """Return from when on every session rests on a handshake with what is served now."""
+    return _tickets_until(look) or (_activated_at(look) if look.certificates else None)
 
 
 # The candidate

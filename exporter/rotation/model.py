@@ -182,6 +182,7 @@ class GatewayFacts:
         is_busy: Somebody else is in charge of it.
         pending: Operation that waits for its confirmation.
         tickets_until: Until when tickets from before may hide refusals; None: none do.
+        no_tickets_from: From when on no ticket from before is taken up; None: nobody tells.
         detail: Why something is not known.
     """
 
@@ -197,6 +198,7 @@ class GatewayFacts:
     is_busy: bool = False
     pending: str | None = None
     tickets_until: datetime | None = None
+    no_tickets_from: datetime | None = None
     detail: str = ""
 
 

@@ -98,6 +98,22 @@ def test_only_a_full_handshake_of_a_trusted_source_is_one(
     assert recent.latest_s == at(5).timestamp()
 
 
+def test_who_does_not_say_whether_it_was_resumed_is_told_apart_where_it_is_trusted() -> None:
+    told = Recent().succeeded(at(5), is_resumed=None, is_evidence=True)
+    doubtful = Recent().succeeded(at(5), is_resumed=None, is_evidence=False)
+
+    assert told.untold_since(at(5)) == at(5)
+    assert told.untold_since(at(6)) is None
+    assert doubtful.untold_since(CHANGE) is None
+    assert Recent.load(told.dump()) == told
+
+
+def test_what_a_version_before_kept_is_read() -> None:
+    before = Recent.load("[[1.0], 2.0, null, []]")
+
+    assert (before.full_s, before.unknown_s, before.untold_s) == ((1.0,), 2.0, None)
+
+
 def test_what_is_no_evidence_hides_none() -> None:
     recent = refused(refused(Recent(), 5), 9, why=EXPIRED, evidence=False)
 

@@ -392,6 +392,34 @@ def test_who_came_by_a_ticket_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("tickets", "is_evidence", "proves"),
+    [
+        (Tickets(kept=False), True, True),
+        (Tickets(kept=False), False, False),
+        (Tickets(), True, False),
+        (Tickets(kept=True, lifetime_seconds=60.0), True, True),
+        (Tickets(kept=True, lifetime_seconds=7_200.0), True, False),
+    ],
+)
+def test_where_no_ticket_of_before_is_left_each_session_rests_on_a_full_handshake(
+    tickets: Tickets, is_evidence: bool, proves: bool
+) -> None:
+    """As with mosquitto, whose log never says which of both it was."""
+    recent = Recent().succeeded(NOW - MINUTE, is_resumed=None, is_evidence=is_evidence)
+    at_switch = Recent().succeeded(NOW - HOUR, is_resumed=None, is_evidence=is_evidence)
+    assert ON_NEW.certificates is not None
+    certificates = ON_NEW.certificates.model_copy(update={"tickets": tickets})
+    looks = {"gw-1": replace(ON_NEW, certificates=certificates)}
+
+    def full_at(recent: Recent) -> datetime | None:
+        found = gathered(looks=looks, heard={"gw-1": {"dev-1": recent}})
+        return facts(found, rotated()).devices["dev-1"].full_at
+
+    assert full_at(recent) == (NOW - MINUTE if proves else None)
+    assert full_at(at_switch) is None
+
+
+@pytest.mark.parametrize(
     ("why", "is_evidence", "expected"),
     [
         ((Reason.UNKNOWN_CA, RejectedBy.DEVICE), True, Reason.UNKNOWN_CA),
