@@ -65,8 +65,8 @@ _SECTIONS = (
     (
         Filler.ROTATION,
         "Rotation",
-        "From the phased rotation of a CA; `rotation` is its id. One that has ended stays until\n"
-        "the exporter is started again.",
+        "From the phased rotation of a CA; `rotation` is its id. One that has ended stays for a\n"
+        "day, or until the exporter is started again.",
     ),
     (
         Filler.OWN,
