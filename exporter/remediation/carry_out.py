@@ -7,13 +7,18 @@ by looking: what is served tells how far it came, and what is sent again carries
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from exporter.clock import Clock
 from exporter.gateway.api import Fence, GatewayError, GatewayReason, ManagementApi
-from exporter.gateway.messages import GatewayCertificates, OperationStatus, RollbackRequest
+from exporter.gateway.messages import (
+    CertificateVersion,
+    GatewayCertificates,
+    OperationStatus,
+    RollbackRequest,
+)
 from exporter.remediation.assemble import chain_of
-from exporter.remediation.hands import Hands, Looked
+from exporter.remediation.hands import Hands
 from exporter.remediation.intents import Ending, Intent, Stage
 from exporter.remediation.options import Options
 from exporter.remediation.records import Records
@@ -37,13 +42,15 @@ _FINAL = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a step came to; ``ending`` None: the next step may begin."""
+    """What a step came to; ``ending`` None: the next step may begin.
+
+    Attributes:
+        since: When it came to that, by the word of the management API; None: it does not say.
+    """
 
     ending: Ending | None
     detail: str = ""
-
-
-_GO_ON = Told(ending=None)
+    since: datetime | None = None
 
 
 class CarryOut:
@@ -86,10 +93,15 @@ class CarryOut:
     ) -> Intent:
         """Make it durable that ``intent`` has come to ``stage``; return it as it is kept."""
         now = self._clock.now()
+        # Devices that are quick are back before all looks have proved it, and may then stay on
+        # one connection for hours: they count from the switch on
+        since = told.since if told.since and intent.intended_at <= told.since <= now else now
         body = {"detail": told.detail, **(facts or {})}
-        kept = await self._records.advance(intent, stage, at=now, ending=told.ending, facts=body)
+        kept = await self._records.advance(
+            intent, stage, at=now, since=since, ending=told.ending, facts=body
+        )
         level = logging.ERROR if kept.ending not in {None, Ending.RECOVERED} else logging.WARNING
-        detail = told.detail if kept.stage_at == now else "by another process on this store"
+        detail = told.detail if kept.stage_at == since else "by another process on this store"
         log.log(
             level,
             "remediation of %s: %s %s %s",
@@ -124,9 +136,11 @@ class CarryOut:
             certificates = await api.certificates()
         except GatewayError as exc:
             return Told(ending=Ending.UNPROVEN, detail=f"its versions cannot be learned: {exc}")
-        looked = await self._seen(intent, certificates)
+        target = _target_in(certificates, intent)
+        chain = [one.fingerprint_sha256 for one in chain_of(target)]
+        looked = await self._hands.look(intent.identity.gateway, chain, intent.fingerprint)
         if not looked.fault:
-            return _GO_ON
+            return Told(ending=None, since=target.activated_at if target else None)
         if looked.fingerprint == intent.fingerprint or looked.fingerprint is None:
             return Told(ending=Ending.UNPROVEN, detail=looked.fault)
         if looked.fingerprint == intent.rolled_away:
@@ -135,12 +149,6 @@ class CarryOut:
             ending=Ending.OVERTAKEN,
             detail=f"it serves {looked.fingerprint[:16]}, which is neither; somebody changed it",
         )
-
-    async def _seen(self, intent: Intent, certificates: GatewayCertificates) -> Looked:
-        number = intent.identity.target_version
-        target = next((one for one in certificates.versions if one.version == number), None)
-        chain = [one.fingerprint_sha256 for one in chain_of(target)]
-        return await self._hands.look(intent.identity.gateway, chain, intent.fingerprint)
 
     async def _send(self, intent: Intent, api: ManagementApi) -> Told | None:
         """Send the request; None: it may have been carried out, so look."""
@@ -190,6 +198,11 @@ class CarryOut:
             if told.ending in {None, Ending.OVERTAKEN} or self._clock.monotonic() >= deadline_s:
                 return told
             await self._clock.sleep(_PAUSE_S)
+
+
+def _target_in(certificates: GatewayCertificates, intent: Intent) -> CertificateVersion | None:
+    number = intent.identity.target_version
+    return next((one for one in certificates.versions if one.version == number), None)
 
 
 def _told_of(error: GatewayError) -> Told | None:

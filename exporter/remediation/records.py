@@ -104,17 +104,17 @@ class Records:
             return intent
 
     async def advance(
-        self, intent: Intent, stage: Stage, *, at: datetime, ending: Ending | None = None,
-        facts: Mapping[str, object] | None = None,
+        self, intent: Intent, stage: Stage, *, at: datetime, since: datetime | None = None,
+        ending: Ending | None = None, facts: Mapping[str, object] | None = None,
     ) -> Intent:  # fmt: skip
-        """Note that ``intent`` has come to ``stage``; return it as it is then.
+        """Note at ``at`` that ``intent`` is at ``stage`` ``since`` then; return it as it is then.
 
         What another process on this store brought as far or further stays as that one left it:
         one that was stopped for a while must not take an end back.
         """
         kind = Kind.OUTCOME if stage is Stage.ENDED else Kind.ATTEMPT
         body = {"key": intent.key, "stage": stage, "ending": ending, **(facts or {})}
-        advanced = replace(intent, stage=stage, stage_at=at, ending=ending)
+        advanced = replace(intent, stage=stage, stage_at=since or at, ending=ending)
         async with self._store.writing() as connection:
             kept = await rows_of.kept(connection, intent)
             if not kept.stage.is_before(stage):

@@ -28,7 +28,7 @@ from tests.drill.guarded import (
 )
 from tests.gateway.agent.shifted_clock import ShiftedClock
 
-_FORMAT = (
+TLS_LOG_FORMAT = (
     "log_format fleet_tls '$remote_addr [$time_local] $ssl_protocol $ssl_cipher"
     ' resumed=$ssl_session_reused status=$status sni="$ssl_server_name"'
     ' client="$ssl_client_s_dn" client_end="$ssl_client_v_end" took=$session_time\';'
@@ -125,7 +125,7 @@ def _nginx(layout: Layout, port: int, upstream: int) -> Daemon:
     current = layout.gateway / "current"
     folder = layout.directory / "nginx"
     block = (
-        f"{_FORMAT}\naccess_log {folder}/tls.log fleet_tls;\n"
+        f"{TLS_LOG_FORMAT}\naccess_log {folder}/tls.log fleet_tls;\n"
         f"server {{ listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;\n"
         f"ssl_certificate {current}/{CHAIN}; ssl_certificate_key {current}/{KEY};\n"
         f"proxy_pass 127.0.0.1:{upstream}; }}"

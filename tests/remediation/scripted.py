@@ -67,6 +67,7 @@ class ScriptedApi:
 
     script: list[tuple[OperationStatus | GatewayError, bool]] = field(default_factory=list)
     serving: str = NEW
+    activated_at: datetime | None = None
     is_reachable: bool = True
     recovery: Recovery | GatewayError | None = None
     sent: list[tuple[str, str | None, int | None]] = field(default_factory=list)
@@ -90,6 +91,7 @@ class ScriptedApi:
                     fingerprint=self.previous,
                     not_before=NOW - timedelta(days=300),
                     not_after=NOW + timedelta(days=40),
+                    activated_at=self.activated_at,
                     chain=self.chain,
                 ),
             ),

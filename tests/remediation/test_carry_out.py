@@ -109,6 +109,28 @@ async def test_the_previous_version_is_asked_for_once_with_key_match_and_number(
 
 
 @pytest.mark.parametrize(
+    ("switched_s", "since_s"),
+    [
+        pytest.param(1.5, 1.5, id="at the switch"),
+        pytest.param(-86_400.0, 3.0, id="when it was first served: that is another time"),
+        pytest.param(60.0, 3.0, id="by a clock that is ahead"),
+    ],
+)
+async def test_devices_count_from_the_switch_on_and_not_only_from_its_proof(
+    stand: Stand, switched_s: float, since_s: float
+) -> None:
+    stand.api.script = [(OK, True)]
+    stand.api.activated_at = NOW + timedelta(seconds=switched_s)
+    intent = await stand.intend()
+    stand.clock.jump_wall(timedelta(seconds=3))
+
+    intent = await stand.carry_out.serve(intent)
+
+    assert intent.stage_at == NOW + timedelta(seconds=since_s)
+    assert await stand.records.unfinished() == [intent]
+
+
+@pytest.mark.parametrize(
     "script",
     [
         pytest.param([(TIMED_OUT, True)], id="timed out after acting"),
