@@ -34,16 +34,21 @@ from tests.test_hands import (
     DATES,
     NAME,
     NEW,
-    NEW_CA,
     OLD,
+    OLD_CA,
     Stand,
     after_the_rotation,
     fingerprint,
     serving,
     two_addresses,
+    version,
 )
 
 pytestmark = pytest.mark.timeout(90)
+
+
+# Long enough for two rounds of looks
+OPTIONS = Options(proof_within=2.0)
 
 
 class QuickClock(ShiftedClock):
@@ -79,12 +84,18 @@ class Work:
     @property
     def carry_out(self) -> CarryOut:
         return CarryOut(
-            self.records, self.stand.hands, self.clock, options=Options, why_stopped=_nothing_stops
+            self.records,
+            self.stand.hands,
+            self.clock,
+            options=lambda: OPTIONS,
+            why_stopped=_nothing_stops,
         )
 
     @property
     def waiting(self) -> Waiting:
-        return Waiting(self.carry_out, self.records, self.stand.hands, self.clock, options=Options)
+        return Waiting(
+            self.carry_out, self.records, self.stand.hands, self.clock, options=lambda: OPTIONS
+        )
 
     async def last_facts(self) -> dict[str, object]:
         return dict((await self.records.journal(limit=1_000))[-1].facts())
@@ -106,26 +117,20 @@ async def working(folder: Path, *, address: str, api: str) -> AsyncIterator[Work
         await store.close()
 
 
-def says_success(fake: FakeGateway, folder: Path, *contexts: ssl.SSLContext) -> Handler:
-    """A platform that answers SUCCESS, and has ``contexts`` serve the previous leaf."""
+def says_success(
+    fake: FakeGateway, folder: Path, *contexts: ssl.SSLContext, leaf: Issued = OLD
+) -> Handler:
+    """A platform that answers SUCCESS, and has ``contexts`` serve ``leaf``, the previous one."""
 
     async def answer(_request: web.Request) -> web.StreamResponse:
         for context in contexts:
-            load_chain(context, folder, [OLD])
+            load_chain(context, folder, [leaf])
         told = fake.answers["certificates"]
-        told["serving"] = told["memory"] = {"version": 3, "fingerprint": fingerprint(OLD)}
+        told["serving"] = told["memory"] = {"version": 3, "fingerprint": fingerprint(leaf)}
         body = {"operationId": "op-1", "fromVersion": 4, "toVersion": 3, "status": "SUCCESS"}
         return web.json_response(body)
 
     return answer
-
-
-def context_of(folder: Path, *leaves: Issued) -> ssl.SSLContext:
-    """What serves one leaf for each kind of key."""
-    context = server_context(folder, leaves[:1])
-    for leaf in leaves[1:]:
-        load_chain(context, folder, [leaf])
-    return context
 
 
 @pytest.mark.parametrize("is_whole", [False, True])
@@ -133,7 +138,7 @@ async def test_a_gateway_that_goes_back_on_one_address_only_is_not_rolled_back(
     is_whole: bool, tmp_path: Path
 ) -> None:
     fake, secrets = after_the_rotation(), tmp_path / "secrets"
-    four, six = context_of(secrets, NEW), context_of(secrets, NEW)
+    four, six = server_context(secrets, [NEW]), server_context(secrets, [NEW])
     async with (
         listening(say_nothing, tls=four) as port,
         listening(say_nothing, host="::1", tls=six) as other,
@@ -157,17 +162,19 @@ async def test_a_gateway_that_goes_back_on_one_address_only_is_not_rolled_back(
 async def test_a_gateway_that_goes_back_for_one_kind_of_key_only_is_not_rolled_back(
     tmp_path: Path,
 ) -> None:
+    """The previous one's key is of another kind: the new one stays beside it (mosquitto)."""
     fake, secrets = after_the_rotation(), tmp_path / "secrets"
-    of_rsa = make_leaf(NEW_CA, NAME, key=new_key("RSA 2048"), **DATES)
-    context = context_of(secrets, NEW, of_rsa)
+    of_rsa = make_leaf(OLD_CA, NAME, key=new_key("RSA 2048"), **DATES)
+    fake.answers["certificates"]["versions"][0] = version(3, "previous", of_rsa)
+    context = server_context(secrets, [NEW])
     async with listening(say_nothing, tls=context) as port, fake.serving() as api:
-        fake.script("rollback", says_success(fake, secrets, context))
+        fake.script("rollback", says_success(fake, secrets, context, leaf=of_rsa))
         async with working(tmp_path, address=f"127.0.0.1:{port}", api=api) as work:
             intent = await work.carry_out.serve(await work.intend())
             facts = await work.last_facts()
 
     assert (intent.stage, intent.ending) == (Stage.ENDED, Ending.UNPROVEN)
-    assert f"the leaf {fingerprint(of_rsa)[:16]} is served, not" in str(facts["detail"])
+    assert f"the leaf {fingerprint(NEW)[:16]} is served, not" in str(facts["detail"])
     assert len(fake.asked("rollback")) == 1
 
 
@@ -175,7 +182,7 @@ async def test_a_platform_that_says_success_and_does_nothing_has_not_rolled_back
     tmp_path: Path,
 ) -> None:
     fake, secrets = after_the_rotation(), tmp_path / "secrets"
-    context = context_of(secrets, NEW)
+    context = server_context(secrets, [NEW])
     async with listening(say_nothing, tls=context) as port, fake.serving() as api:
         fake.script("rollback", *[says_success(fake, secrets)] * 20)
         async with working(tmp_path, address=f"127.0.0.1:{port}", api=api) as work:

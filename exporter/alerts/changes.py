@@ -109,7 +109,8 @@ def remediation_rules(values: Remediations) -> tuple[Rule, ...]:
             summary="a rollback did not bring the devices back",
             description="A rollback did not end with the devices back"
             f' ({{{{ $value | printf "%.0f" }}}} within {within}). It is not tried again by'
-            " itself.",
+            " itself. `fleet-tls-exporter journal` tells which gateway it is, who is out, and the"
+            " exact `recovery-bundle` command.",
             dashboard=CHANGES,
         ),
         *_standing(values),

@@ -49,6 +49,7 @@ class Setting:
         contact_s: Between two connections of one device, give or take a fifth.
         lasts: What is left of the certificate that is served first.
         reconnect: Within this time a device is back, once it may; of its class.
+        has_stdin: The service reads its standard input as well: a log that nobody vouches for.
         limits: Of the section ``remediation``.
     """
 
@@ -58,6 +59,7 @@ class Setting:
     told: Told = Told.INVENTORY
     lasts: timedelta = timedelta(days=60)
     reconnect: str = "1h"
+    has_stdin: bool = False
     limits: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -273,6 +275,8 @@ def write_service_config(fleet: GuardedFleet, logs: Sequence[Mapping[str, object
     # What was there before the service may be old: a line without a zone is then no evidence
     usual = {**config["handshake_logs"][0], "read_from": "end"}
     config["handshake_logs"] = [{**usual, **one} for one in logs]
+    if setting.has_stdin:
+        config["handshake_logs"].append({"stdin": True, "gateway": GATEWAY})
     config["remediation"] = {"mode": "act", **setting.limits}
     for each in config["device_classes"]:
         each["reconnect"] = setting.reconnect
