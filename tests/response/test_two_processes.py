@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from exporter.journal import Kind, faults_in
-from tests.daemons import free_port
-from tests.response.stand import Ground, Service, alert, ground_at, until
+from tests.response.stand import Ground, Service, alert, ground_at, lasting_port, until
 from tests.response.test_kill import ACT, DURABLE, SERVED
 
 _ENDED = 'fleet_tls_remediation_actions_total{outcome="recovered"} 1'
@@ -28,7 +27,7 @@ async def test_a_process_that_was_stopped_and_goes_on_does_nothing_twice(
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable
     async with ground_at(tmp_path, ACT) as ground:
-        port = free_port()
+        port = lasting_port()
         other = Service(ground, _beside(ground, port), port)
         async with Service(ground) as stopped:
             await ground.break_gateway()
