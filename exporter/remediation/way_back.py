@@ -68,6 +68,7 @@ class WayBack:
         self._evidence = evidence
         self._gateways = gateways
         self._is_asked_for = is_asked_for
+        self._locks: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
         """Look at every gateway again and again, until cancelled."""
@@ -103,12 +104,14 @@ class WayBack:
         Raises:
             StoreError: the store cannot be used.
         """
-        evidence, last = await self._evidence(gateway), await self._records.rehearsed(gateway)
-        now = self._clock.now()
-        is_due = is_rehearsal_due(evidence, last, self._options(), now=now)
-        if is_due and not self._is_asked_for(gateway):
-            last = await self._rehearse(evidence)
-        return self._keep(readiness_of(evidence, last, self._options(), now=self._clock.now()))
+        async with self._alone(gateway):
+            evidence = await self._evidence(gateway)
+            last = await self._records.rehearsed(gateway)
+            now = self._clock.now()
+            is_due = is_rehearsal_due(evidence, last, self._options(), now=now)
+            if is_due and not self._is_asked_for(gateway):
+                last = await self._rehearse(evidence)
+            return self._keep(evidence, last)
 
     async def rehearse(self, gateway: str, *, by: str) -> Readiness:
         """Rehearse now, because a person asks.
@@ -119,17 +122,22 @@ class WayBack:
         """
         if self._hands.api(gateway) is None:
             raise NotRehearsedError(f"{gateway} is no gateway with a management API")
-        evidence = await self._evidence(gateway)
-        why = why_not_now(evidence, self._options())
-        if not why and (evidence.versions is None or evidence.versions.previous is None):
-            detail = evidence.versions_detail
-            why = detail or "it has no earlier version that was served and proven"
-        if why:
-            raise NotRehearsedError(f"nothing is rehearsed on {gateway}: {why}")
-        last = await self._rehearse(evidence, by)
-        return self._keep(readiness_of(evidence, last, self._options(), now=self._clock.now()))
+        async with self._alone(gateway):
+            evidence = await self._evidence(gateway)
+            why = why_not_now(evidence, self._options())
+            if not why and (evidence.versions is None or evidence.versions.previous is None):
+                detail = evidence.versions_detail
+                why = detail or "it has no earlier version that was served and proven"
+            if why:
+                raise NotRehearsedError(f"nothing is rehearsed on {gateway}: {why}")
+            return self._keep(evidence, await self._rehearse(evidence, by))
 
-    def _keep(self, told: Readiness) -> Readiness:
+    def _alone(self, gateway: str) -> asyncio.Lock:
+        """Return what one rehearsal at a time holds: the next would end the one before."""
+        return self._locks.setdefault(gateway, asyncio.Lock())
+
+    def _keep(self, evidence: Evidence, last: Rehearsed | None) -> Readiness:
+        told = readiness_of(evidence, last, self._options(), now=self._clock.now())
         before = self._stats.ready.get(told.gateway)
         if before is None or (before.is_ready, before.version) != (told.is_ready, told.version):
             if told.is_ready:

@@ -1,6 +1,7 @@
 """The way back is kept known: real records, a gateway that does as a script says."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from exporter.errors import StoreError
 from exporter.gateway.api import GatewayError, GatewayReason
 from exporter.journal import Kind, entries
 from exporter.modes import Mode
+from exporter.remediation.hands import Looked
 from exporter.remediation.model import AlertState, Evidence
 from exporter.remediation.options import Options
 from exporter.remediation.records import Records
@@ -192,6 +194,29 @@ async def test_a_person_has_it_rehearsed_at_once(stand: Stand) -> None:
     async with stand.store.reading() as connection:
         found = await entries(connection, kinds=[Kind.REHEARSAL])
     assert found[-1].facts()["by"] == "anna: before the works"
+
+
+async def test_a_person_and_the_schedule_do_not_end_each_other_s_rehearsal(stand: Stand) -> None:
+    began, may_end = asyncio.Event(), asyncio.Event()
+    met = stand.hands.meet
+
+    async def slow(gateway: str, address: str, chain: Sequence[str], leaf: str) -> Looked:
+        began.set()
+        assert len(stand.api.rehearsed) == len(stand.hands.met) + 1  # nobody else's runs
+        await may_end.wait()
+        return await met(gateway, address, chain, leaf)
+
+    stand.hands.meet = slow  # type: ignore[method-assign] # it only takes its time
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stand.way_back.check_all())
+        await began.wait()
+        asked = tasks.create_task(stand.way_back.rehearse("gw-1", by="anna"))
+        for _ in range(20):
+            await stand.clock.sleep(0)
+        may_end.set()
+
+    assert asked.result().is_ready
+    assert len(stand.api.rehearsed) == 2
 
 
 @pytest.mark.parametrize(
