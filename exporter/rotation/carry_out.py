@@ -31,7 +31,7 @@ from exporter.rotation.phases import before_of
 from exporter.rotation.records import Ordered, Records, Rotation, with_marks
 from exporter.rotation.signing import NotYetError
 from exporter.rotation.steps import MOST_TRIES, Action, confirm_within_s
-from exporter.rotation.view import View
+from exporter.rotation.view import View, view_of
 
 _REHEARSAL_S = 60.0
 _PAUSE = timedelta(minutes=1)
@@ -86,6 +86,9 @@ class CarryOut:
         for place, name in enumerate(action.gateways):
             if place and not await self._may_go_on(action.step):
                 return rotation
+            if place and action.step is Step.ROTATE:
+                # The one before took its time: what was known of this one is old by now
+                view = await self._anew(rotation, view)
             rotation = await self._at_gateway[action.step](rotation, view, name, action)
         if action.devices:
             rotation = await self._at_devices(rotation, view, action)
@@ -95,6 +98,10 @@ class CarryOut:
             )
             await self._note(rotation, Step.FINISH, {"ends": action.ends, "why": action.why})
         return rotation
+
+    async def _anew(self, rotation: Rotation, view: View) -> View:
+        facts = await self._hands.facts(rotation)
+        return view_of(rotation.plan, facts, rotation.marks, now=self._now, options=view.options)
 
     # Gateways
 

@@ -446,3 +446,33 @@ async def test_a_long_silence_that_was_seen_once_lengthens_the_overlap_for_good(
 
     assert kept is not None
     assert kept.marks.longest_absence_s == 12 * 86_400.0
+
+
+async def test_each_gateway_of_a_batch_is_judged_by_what_is_known_then(tmp_path: Path) -> None:
+    stand = Stand(tmp_path, gateways=4, each=1)
+    stand.options = Options(mode=Mode.ACT, batch_ratio=0.5)
+    await stand.store.open()
+    await stand.rotator.start(stand.fleet.rotation, by="ann")
+    await stand.until(Phase.ROTATING)
+    fleet = stand.fleet
+    asked: list[str] = []
+
+    def fault(what: str) -> None:
+        asked.append(what)
+        if what == "after rotate" and fleet.gateways["gw-03"].serving == new("gw-03"):
+            # While the first of the batch of two was under way
+            fleet.devices["gw-04-dev-0"].store.discard(NEW_CA)
+
+    def new(name: str) -> str:
+        return fleet.gateways[name].candidate_leaf
+
+    fleet.fault = fault
+    for _ in range(30):
+        await stand.tick()
+        await fleet.pass_time(HOUR / 2)
+        if fleet.gateways["gw-03"].serving == new("gw-03"):
+            break
+    await stand.store.close()
+
+    assert fleet.gateways["gw-04"].serving == fleet.gateways["gw-04"].before
+    assert not fleet.dark
