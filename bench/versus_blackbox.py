@@ -3,7 +3,7 @@
 Both systems watch the same nginx listeners (EC P-256 leaf) at the same time, each target once
 a minute, ours with verdicts against two trust stores. CPU seconds come from ``/proc`` of the
 measured processes, so the listeners, which share the cores, do not count. Ratios are ours over
-theirs.
+theirs, each by the looks that were made: where the machine is too busy, both make fewer.
 
     python -m bench.versus_blackbox --targets 4000 --seconds 300
 """
@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -148,8 +149,8 @@ def exporter_job(port: int) -> str:
 """
 
 
-def start_prometheus(stack: ExitStack, folder: Path, name: str, job: str) -> Child:
-    """Start a Prometheus of its own for ``job``."""
+def start_prometheus(stack: ExitStack, folder: Path, name: str, job: str) -> tuple[Child, int]:
+    """Start a Prometheus of its own for ``job``; return it and its port."""
     home = folder / name
     home.mkdir()
     (home / "prometheus.yml").write_text(prometheus_config(job))
@@ -163,7 +164,15 @@ def start_prometheus(stack: ExitStack, folder: Path, name: str, job: str) -> Chi
     ]
     child = start(stack, command, home / "log")
     wait_http(f"http://127.0.0.1:{port}/-/ready", child)
-    return child
+    return child, port
+
+
+def looks_through(port: int, seconds: float) -> float:
+    """Return how many looks of blackbox_exporter Prometheus has got within the last seconds."""
+    query = urllib.parse.quote(f"sum(count_over_time(probe_success[{seconds:.0f}s]))")
+    url = f"http://127.0.0.1:{port}/api/v1/query?query={query}"
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return float(json.load(answer)["data"]["result"][0]["value"][1])
 
 
 def sample(metrics: str, name: str) -> float:
@@ -207,15 +216,15 @@ def run(count: int, seconds: int, warmup: int) -> int:
         )
         wait_http(f"http://127.0.0.1:{our_port}/-/healthy", ours)
         wait_http(f"http://127.0.0.1:{their_port}/-/healthy", theirs)
+        prom_ours, _ = start_prometheus(stack, folder, "prom-ours", exporter_job(our_port))
+        prom_theirs, prom_port = start_prometheus(
+            stack, folder, "prom-theirs", blackbox_job(folder, their_port)
+        )
         children = {
             "exporter": ours,
             "blackbox_exporter": theirs,
-            "Prometheus of the exporter": start_prometheus(
-                stack, folder, "prom-ours", exporter_job(our_port)
-            ),
-            "Prometheus of blackbox_exporter": start_prometheus(
-                stack, folder, "prom-theirs", blackbox_job(folder, their_port)
-            ),
+            "Prometheus of the exporter": prom_ours,
+            "Prometheus of blackbox_exporter": prom_theirs,
         }
         time.sleep(warmup)
         metrics_before = scrape(our_port)
@@ -226,7 +235,8 @@ def run(count: int, seconds: int, warmup: int) -> int:
         used = {name: cpu_s(child) - before[name] for name, child in children.items()}
         memory = {name: rss_bytes(child) for name, child in children.items()}
         metrics_after = scrape(our_port)
-    return report(count, elapsed, used, memory, (metrics_before, metrics_after))
+        their_looks = looks_through(prom_port, elapsed)
+    return report(count, elapsed, used, memory, (metrics_before, metrics_after), their_looks)
 
 
 def steadiness(metrics: tuple[str, str]) -> list[str]:
@@ -262,25 +272,30 @@ def report(
     used: dict[str, float],
     memory: dict[str, int],
     metrics: tuple[str, str],
+    their_looks: float,
 ) -> int:
     """Print the figures and return 1 when a limit does not hold, else 0."""
     looks = count * elapsed / 60
     print(f"{count} targets, one look a minute, {elapsed:.0f} s measured, both at the same time")
+    attempts = [sample(text, "fleet_tls_probe_attempts_total") for text in metrics]
+    our_looks = attempts[1] - attempts[0]
+    each = {
+        name: seconds / (their_looks if "blackbox" in name else our_looks)
+        for name, seconds in used.items()
+    }
     for name, seconds in used.items():
         print(
-            f"  {name:<34} {seconds:8.2f} CPU s  {seconds / looks * 1000:6.3f} ms a look"
+            f"  {name:<34} {seconds:8.2f} CPU s  {each[name] * 1000:6.3f} ms a look"
             f"  {memory[name] / 1e6:7.1f} MB resident"
         )
-    attempts = [sample(text, "fleet_tls_probe_attempts_total") for text in metrics]
     handshakes = sample(metrics[1], "fleet_tls_probe_handshake_success")
-    print(f"  looks due {looks:.0f}, made {attempts[1] - attempts[0]:.0f}")
+    print(f"  looks due {looks:.0f}, made {our_looks:.0f}, by blackbox_exporter {their_looks:.0f}")
     print(f"  targets with a handshake {handshakes:.0f} of {count}")
     for line in steadiness(metrics):
         print(f"  {line}")
-    theirs = used["blackbox_exporter"]
-    ours = used["exporter"]
-    prom_ours = used["Prometheus of the exporter"]
-    prom_theirs = used["Prometheus of blackbox_exporter"]
+    theirs, ours = each["blackbox_exporter"], each["exporter"]
+    prom_ours = each["Prometheus of the exporter"]
+    prom_theirs = each["Prometheus of blackbox_exporter"]
     ratios = {
         "exporter / blackbox_exporter": ours / theirs,
         "exporter + Prometheus / blackbox_exporter + Prometheus": (ours + prom_ours)
