@@ -6,7 +6,7 @@
 #   make drill-rollback                    force a bad rotation, wait until it is undone, print the timeline
 #   make campaign                           the tests' long runs
 #   make bench ARGS="PROGRAM [OPTIONS]"     one of the measurements in bench/
-#   make pictures                           those of docs/pictures anew, from real runs (four minutes)
+#   make pictures                           those of docs/ anew, from real runs (six minutes)
 #   make lock [ARGS=--upgrade]              the lock files anew
 # PYTHON=/path/to/python3 picks the interpreter (3.11 or newer); VENV another place than .venv.
 
@@ -54,6 +54,7 @@ bench: debian venv-dev
 
 pictures: debian venv-dev
 	$(PY) -m tests.pictures $(ARGS)
+	$(PY) -m tests.trust_page
 
 # New pins and hashes; needs the package index. Review the difference before committing it
 lock: venv-dev

@@ -7,7 +7,7 @@ import click
 
 TERMINATORS = ("embedded", "nginx", "haproxy", "mosquitto")
 BREAKS = ("unknown-ca", "expired", "missing-intermediate", "hostname")
-MODES = ("dry_run", "act")
+MODES = ("off", "dry_run", "act")
 
 
 @click.command(
@@ -17,6 +17,7 @@ Examples:
   fleet-tls-exporter demo
   fleet-tls-exporter demo --break unknown-ca
   fleet-tls-exporter demo --rotate
+  fleet-tls-exporter demo --terminator nginx --break unknown-ca --remediation act
   fleet-tls-exporter demo --devices 40 --port 0 --json
 
 \b

@@ -1,16 +1,19 @@
 """The files of a demo: keys, trust stores, token, and a configuration of our own service."""
 
+import json
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import yaml
 
+from exporter.demo.alert import alert_body
 from exporter.demo.authorities import GATEWAY_NAME, Authorities, Served
 from exporter.demo.device import Device
 from exporter.demo.fleet import FIRMWARE, Pace, firmware_anchors
-from exporter.demo.options import RotationTimes
+from exporter.demo.options import Remediation, RotationTimes
 from exporter.demo.pki import Issued
 from exporter.durations import format_duration
 
@@ -23,15 +26,23 @@ class Layout:
     """Where everything is in the demo's directory.
 
     Args:
+        token: The credential to use; None: a fresh one is made.
         rotating: The times of a rotation that the service may carry out; None: it may only plan.
+        remediation: What the service may do by itself.
     """
 
     def __init__(
-        self, directory: Path, token: bytes | None = None, rotating: RotationTimes | None = None
+        self,
+        directory: Path,
+        token: bytes | None = None,
+        *,
+        rotating: RotationTimes | None = None,
+        remediation: Remediation = Remediation.DRY_RUN,
     ) -> None:
         self.directory = directory
         self._rotating = rotating
         self._token = token or secrets.token_urlsafe(32).encode() + b"\n"
+        self._remediation = remediation
         self.config = directory / "config.yml"
         self.token_file = directory / "token"
         self.device_token_file = directory / "device-token"
@@ -41,6 +52,8 @@ class Layout:
         self.gateway = directory / "gateway"
         self.devices = directory / "devices"
         self.anchors = directory / "anchors"
+        self.terminator = directory / "terminator"
+        self.alert = directory / "alert.json"
 
     def write_secrets(self, ca: Authorities) -> None:
         """Write the CAs with their keys, and the token; keys and token are for us alone."""
@@ -70,13 +83,20 @@ class Layout:
             for file_name, issued in firmware[FIRMWARE[device.device_class]]:
                 (device.trust_store / file_name).write_bytes(issued.pem)
 
-    def write_agent_config(
-        self, devices: Sequence[Device], served: Served, gateway: str
-    ) -> Mapping[str, object]:
-        """Write the agent's configuration, and what it takes on as version 1; return it.
+    def write_terminator(self, files: Mapping[Path, str]) -> None:
+        """Write a real terminator's own files; its folder for the agent's is there as well."""
+        (self.terminator / "include").mkdir(mode=0o700, parents=True)
+        for path, text in files.items():
+            path.write_text(text)
 
-        ``gateway`` is where the embedded terminator listens.
-        """
+    def write_alert(self, at: datetime) -> None:
+        """Write what Alertmanager would send of an outage that began ``at``."""
+        self.alert.write_text(json.dumps(alert_body(GATEWAY, at), indent=2) + "\n")
+
+    def write_agent_config(
+        self, devices: Sequence[Device], served: Served, terminator: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        """Write the agent's configuration, and what it takes on as version 1; return it."""
         chain, key = self.pki / "gateway.pem", self.pki / "gateway.key"
         chain.write_bytes(served.chain_pem)
         _write_private(key, served.key_pem)
@@ -87,7 +107,7 @@ class Layout:
                 "report_token_file": str(self.device_token_file),
             },
             "directory": str(self.gateway),
-            "terminator": {"embedded": {"listen": [gateway], "log_file": str(self.gateway_log)}},
+            "terminator": terminator,
             "initial": {"chain_file": str(chain), "key_file": str(key)},
             "server_name": GATEWAY_NAME,
             "second_port": "127.0.0.1:0",
@@ -143,7 +163,6 @@ class Layout:
                     "file": self.gateway_log.name,
                     "gateway": GATEWAY,
                     "side": "gateway",
-                    "read_from": "beginning",
                 }
             ],
             "management_apis": [
@@ -157,6 +176,7 @@ class Layout:
             "web": {"token_file": self.token_file.name},
             "webhook": {"token_file": self.token_file.name},
             "rotation": self._rotation(),
+            "remediation": {"mode": str(self._remediation)},
         }
         self.config.write_text(
             "# Written by the demo: a complete configuration, to look at and to copy from\n"

@@ -30,6 +30,7 @@ class Break(StrEnum):
 class Remediation(StrEnum):
     """Whether the demo's service may change the gateway by itself."""
 
+    OFF = "off"
     DRY_RUN = "dry_run"
     ACT = "act"
 
@@ -93,26 +94,12 @@ def check_options(options: DemoOptions) -> None:
         faults.append(
             Fault(place="--port", message=f"{options.port} is not a port; 0 to 65535 are")
         )
-    if options.terminator is not Terminator.EMBEDDED:
-        faults.append(
-            Fault(
-                place="--terminator",
-                message=f"{options.terminator} is not supported by this version; embedded is",
-            )
-        )
     if options.rotate and options.break_ is not None:
         faults.append(
             Fault(
                 place="--rotate",
                 message=f"a rotation begins with a healthy fleet; leave --break {options.break_}"
                 " out, or --rotate",
-            )
-        )
-    if options.remediation is not Remediation.DRY_RUN:
-        faults.append(
-            Fault(
-                place="--remediation",
-                message=f"{options.remediation} is not supported by this version; dry_run is",
             )
         )
     if faults:

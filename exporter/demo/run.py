@@ -8,17 +8,18 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from exporter.clock import Clock
+from exporter.demo.front import missing_program
 from exporter.demo.layout import GATEWAY, Layout
-from exporter.demo.options import DemoOptions, check_options
+from exporter.demo.options import DemoOptions, Terminator, check_options
 from exporter.demo.rotation import Tell, rotate
 from exporter.demo.screen import Whereabouts, as_json, greeting, summary
 from exporter.demo.stage import Stage
-from exporter.demo.watch import DemoError, wait_for_looks, wait_for_reports
+from exporter.demo.watch import DemoError, wait_for_handshakes, wait_for_looks, wait_for_reports
 from exporter.demo.workspace import workspace
 from exporter.errors import ConfigError, ExporterError, Fault
 from exporter.text_files import read_bounded
@@ -54,12 +55,20 @@ async def run_demo(options: DemoOptions, service: Service, *, say: Say, clock: C
         DemoError: it could not start.
     """
     check_options(options)
+    _check_terminator(options.terminator)
     _check_port(options.host, options.port)
     given = options.token_file
     token = read_bounded(given, _MAX_TOKEN_BYTES) if given else None
     with workspace() as directory, _signals() as stopped:
-        layout = Layout(directory, token, options.times if options.rotate else None)
-        with Stage(layout, clock, device_count=options.devices) as stage:
+        layout = Layout(
+            directory,
+            token,
+            rotating=options.times if options.rotate else None,
+            remediation=options.remediation,
+        )
+        with Stage(
+            layout, clock, device_count=options.devices, terminator=options.terminator
+        ) as stage:
             url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             with _first_error():
                 async with asyncio.TaskGroup() as tasks:
@@ -111,6 +120,12 @@ def _signals() -> Iterator[asyncio.Event]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def _check_terminator(kind: Terminator) -> None:
+    missing = missing_program(kind)
+    if missing is not None:
+        raise ConfigError([Fault(place="--terminator", message=missing)])
 
 
 def _check_port(host: str, port: int) -> None:
@@ -183,10 +198,16 @@ async def _prove(options: DemoOptions, stage: Stage, base: str, clock: Clock) ->
     await stage.all_contacts(lambda contact: contact.refusal is None)
     await stage.all_known()
     await wait_for_looks(base, [GATEWAY, *listening], since=start, clock=clock)
-    await wait_for_reports(base, [device.name for device in stage.devices], clock=clock)
+    names = [device.name for device in stage.devices]
+    await wait_for_reports(base, names, clock=clock)
+    # Who was never seen to connect before a break could not bear witness after it
+    await wait_for_handshakes(base, names, clock=clock)
     if options.break_ is not None:
         since = await stage.break_gateway(options.break_)
-        await stage.all_contacts(lambda one: one.at > since and one.refusal is not None)
+        await stage.all_known()
+        # A log tells the second only: who refuses within that of the change is no witness of it
+        after = clock.now() + timedelta(seconds=1)
+        await stage.all_contacts(lambda one: one.at > after and one.refusal is not None)
         await wait_for_looks(base, [GATEWAY], since=since, clock=clock)
 
 

@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from exporter.demo.authorities import GATEWAY_NAME
 from exporter.demo.device import Contact, Counted
 from exporter.demo.layout import GATEWAY
-from exporter.demo.options import Break, DemoOptions
+from exporter.demo.options import Break, DemoOptions, Remediation, Terminator
 
 _PHASES = {
     "planned": "a key is made on the gateway, and the new CA's side signs it",
@@ -28,6 +28,15 @@ _WHAT_BROKE = {
     Break.MISSING_INTERMEDIATE: "now serves its certificate without the intermediate",
     Break.HOSTNAME: "now serves another gateway's certificate",
 }
+_WHAT_IT_DOES = {
+    Remediation.OFF: "Asked for help, the service refuses (--remediation off).",
+    Remediation.DRY_RUN: "Asked for help, the service says what it would do.",
+    Remediation.ACT: "Asked for help, the service rolls back, if the evidence is for it.",
+}
+_NO_WITNESSES = (
+    "It will refuse with too_few_witnesses: mosquitto's log names nobody who refuses it, and\n"
+    "does not tell full handshakes from resumed ones. A person must decide: docs/remediation.md."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,10 @@ def greeting(found: Whereabouts, options: DemoOptions, platforms_word: str, comm
             f"  curl -s {found.exporter}/metrics | grep fleet_tls_rotation",
             "",
         ]
+    if options.break_ is not None:
+        lines += [*_how_to_ask(found, options.remediation), ""]
+    if options.break_ is not None and options.terminator is Terminator.MOSQUITTO:
+        lines += [_NO_WITNESSES, ""]
     lines += [
         "Would each device accept what its gateway serves?",
         f"  curl -s {found.exporter}/metrics | grep device_accepts_gateway",
@@ -104,6 +117,17 @@ def _to_try(found: Whereabouts, broken: Break | None, command: str) -> Iterator[
         f"  {command} rollback --gateway {GATEWAY} --dry-run --url {found.exporter} "
         f"--token-file {found.token_file}"
     )
+
+
+def _how_to_ask(found: Whereabouts, mode: Remediation) -> Sequence[str]:
+    """Return how to send the alert that asks for a rollback: no Prometheus runs here."""
+    post = (
+        f'  curl -H "Authorization: Bearer $(cat {found.token_file})" '
+        f"-H 'Content-Type: application/json' "
+        f"--data @{found.directory}/alert.json {found.exporter}/webhook/alertmanager"
+    )
+    see = f"  curl -s {found.exporter}/api/v1/remediation"
+    return (f"{_WHAT_IT_DOES[mode]} Be its Alertmanager, then see what it decided:", post, see)
 
 
 def phase(found: Mapping[str, Any]) -> str:

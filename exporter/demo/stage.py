@@ -22,17 +22,14 @@ from exporter.demo.authorities import (
 )
 from exporter.demo.device import Contact, Counted, Device, DeviceClient, DeviceListener
 from exporter.demo.fleet import Pace, devices_of, pace_of
+from exporter.demo.front import Front
 from exporter.demo.layout import Layout
-from exporter.demo.options import Break
+from exporter.demo.options import Break, Terminator
 from exporter.demo.platform import Platform
 from exporter.demo.updates import StoreKeeper
 from exporter.gateway.agent.agent import run_agent
-from exporter.gateway.agent.driver import Place, Tools
-from exporter.gateway.agent.drivers.embedded.driver import EmbeddedDriver
-from exporter.gateway.agent.drivers.embedded.driver import Options as EmbeddedOptions
 from exporter.gateway.agent.options import Options
 from exporter.gateway.agent.versions import Content, Versions
-from exporter.web.options import ListenAddress
 
 _BETWEEN_S = 0.1
 _ANSWER = aiohttp.ClientTimeout(total=60)
@@ -44,7 +41,14 @@ class Stage:
     As a context manager it holds the ports and the log; ``run`` brings it to life.
     """
 
-    def __init__(self, layout: Layout, clock: Clock, *, device_count: int) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        clock: Clock,
+        *,
+        device_count: int,
+        terminator: Terminator = Terminator.EMBEDDED,
+    ) -> None:
         now = clock.now()
         self._clock = clock
         self._layout = layout
@@ -61,13 +65,15 @@ class Stage:
         layout.write_secrets(self.authorities)
         layout.write_trust_stores(self.authorities, self.devices)
         with self._open:
-            self._driver = self._make_driver()
+            front = Front(terminator, layout, clock)
+            self._open.callback(front.close)
+            self._driver = front.driver
             self._listeners = self._make_listeners(now)
             self._open = self._open.pop_all()
         self.gateway = str(self._driver.addresses[0])
         served = gateway_certificate(self.authorities, now)
         self._agent_options = Options.model_validate_json(
-            json.dumps(layout.write_agent_config(self.devices, served, self.gateway)), strict=True
+            json.dumps(layout.write_agent_config(self.devices, served, front.section)), strict=True
         )
 
     def __enter__(self) -> Self:
@@ -171,11 +177,14 @@ class Stage:
                 await platform.rotate_without_asking(chain)
         else:
             await self._serve_by_hand(gateway_certificate(self.authorities, now, broken))
-        return self._clock.now()
+        since = self._clock.now()
+        self._layout.write_alert(since)
+        return since
 
     async def _serve_by_hand(self, served: Served) -> None:
         versions = Versions(self._layout.gateway)
-        content = Content(chain_pem=served.chain_pem, key_pem=served.key_pem, further={})
+        further = self._driver.further_files(served.chain_pem, served.key_pem)
+        content = Content(chain_pem=served.chain_pem, key_pem=served.key_pem, further=further)
         number = max(versions.numbers()) + 1
         versions.write(number, content, self._clock.now())
         await self._driver.apply(versions.point_to(number), same_key_kind=True)
@@ -205,21 +214,6 @@ class Stage:
         self.counted = self.counted.with_(contact)
         async with self._told:
             self._told.notify_all()
-
-    def _make_driver(self) -> EmbeddedDriver:
-        folder = self._layout.gateway
-        driver = EmbeddedDriver(
-            EmbeddedOptions(
-                listen=(ListenAddress(host="127.0.0.1", port=0),),
-                log_file=self._layout.gateway_log,
-            ),
-            Tools(
-                place=Place(current=folder / "current", scratch=folder / "scratch"),
-                clock=self._clock,
-            ),
-        )
-        self._open.callback(driver.close)
-        return driver
 
     def _make_listeners(self, now: datetime) -> dict[str, DeviceListener]:
         listeners = {}

@@ -15,6 +15,10 @@ _ATTEMPT = re.compile(
 _REPORT = re.compile(
     r'^fleet_tls_trust_store_report_timestamp_seconds\{device="([^"]*)"\} ', re.MULTILINE
 )
+_SUCCESS = re.compile(
+    r'^fleet_tls_handshake_last_success_timestamp_seconds\{gateway="[^"]*",device="([^"]+)"\} ',
+    re.MULTILINE,
+)
 _BETWEEN_S = 0.1
 _ANSWER = aiohttp.ClientTimeout(total=10)
 
@@ -55,6 +59,16 @@ async def wait_for_reports(url: str, devices: Iterable[str], *, clock: Clock) ->
     """
     wanted = set(devices)
     await _wait(url, lambda text: wanted <= set(_REPORT.findall(text)), clock)
+
+
+async def wait_for_handshakes(url: str, devices: Iterable[str], *, clock: Clock) -> None:
+    """Return once the service has read of a good handshake of each of ``devices``.
+
+    Raises:
+        DemoError: the service answers, but not with metrics.
+    """
+    wanted = set(devices)
+    await _wait(url, lambda text: wanted <= set(_SUCCESS.findall(text)), clock)
 
 
 async def _wait(url: str, holds: Callable[[str], bool], clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """The calls of the management API in a table; the document, the client and the agent follow it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ class Call:
         is_change: It changes something, so the three headers of ``Fence`` belong to it, and it
             must not be repeated before somebody has looked. A call that is no change may be.
         is_paged: It is answered page by page and knows ``ETag`` and ``If-None-Match``.
+        query: What else may be asked, by the document's names.
     """
 
     name: str
@@ -38,14 +40,15 @@ class Call:
     status: int = 200
     is_change: bool = False
     is_paged: bool = False
+    query: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """What may be said beside the body, by name."""
-        in_path = ("id",) if "{id}" in self.path else ()
+        in_path = tuple(re.findall(r"{(\w+)}", self.path))
         of_change = (IDEMPOTENCY_KEY, IF_MATCH, OPERATION_NUMBER) if self.is_change else ()
         of_pages = ("cursor", "limit", "If-None-Match") if self.is_paged else ()
-        return in_path + of_change + of_pages
+        return in_path + of_change + of_pages + self.query
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -162,3 +165,26 @@ _CALLS = (
 )
 
 CALLS: Mapping[str, Call] = {call.name: call for call in _CALLS}
+"""What whoever manages gateways and devices calls."""
+
+_DEVICE_CALLS = (
+    Call(
+        name="updates",
+        method="GET",
+        path="/devices/{id}/truststore/updates",
+        summary="What one device is to do for its trust store; the device itself asks.",
+        answer=messages.DeviceUpdates,
+        query=("channel",),
+    ),
+    Call(
+        name="acknowledge",
+        method="POST",
+        path="/devices/{id}/truststore/updates/{number}",
+        summary="What became of an update, by the device's own word.",
+        request=messages.AcknowledgementRequest,
+        status=202,
+    ),
+)
+
+DEVICE_CALLS: Mapping[str, Call] = {call.name: call for call in _DEVICE_CALLS}
+"""What devices alone call, of an API that hands updates out to them: no adapter needs them."""

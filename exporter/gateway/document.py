@@ -15,10 +15,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from exporter.gateway import calls, messages
-from exporter.gateway.calls import CALLS, Call
+from exporter.gateway.calls import CALLS, DEVICE_CALLS, Call
 
 Json = dict[str, object]
 
+_EVERY_CALL = (*CALLS.values(), *DEVICE_CALLS.values())
 _FINGERPRINT = "[0-9a-f]{64}"
 _ABOUT = (
     "One gateway's certificate and the trust stores of the devices behind it."
@@ -62,7 +63,7 @@ def document_text() -> str:
 def compose() -> Json:
     """Return the document as the table of calls and the messages say it."""
     paths: dict[str, Json] = {}
-    for call in CALLS.values():
+    for call in _EVERY_CALL:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
     return {
         "openapi": "3.1.0",
@@ -169,6 +170,21 @@ def _parameters() -> Json:
             "description": "The inventory's name of a device.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 200},
         },
+        "number": {
+            "name": "number",
+            "in": "path",
+            "required": True,
+            "description": "Of the update.",
+            "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+        },
+        "channel": query(
+            "channel",
+            "By which way the device comes. Over `fallback` it is told only what a recovery put"
+            " there.",
+            type="string",
+            enum=["usual", "fallback"],
+            default="usual",
+        ),
         "cursor": query(
             "cursor", "`nextCursor` of the page before.", type="string", maxLength=1024
         ),
@@ -204,8 +220,8 @@ def _headers() -> Json:
 
 def _schemas() -> Mapping[str, object]:
     """Return the messages' schemas by name, described by their docstrings."""
-    asked = [call.request for call in CALLS.values() if call.request is not None]
-    told = [call.answer for call in CALLS.values() if call.answer is not None]
+    asked = [call.request for call in _EVERY_CALL if call.request is not None]
+    told = [call.answer for call in _EVERY_CALL if call.answer is not None]
     used: dict[type[BaseModel], None] = dict.fromkeys([*asked, *told, messages.ErrorAnswer])
     _, made = models_json_schema(
         [(model, "validation") for model in used], ref_template="#/components/schemas/{model}"

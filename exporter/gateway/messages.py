@@ -378,6 +378,45 @@ class TrustStoreReportRequest(Request):
     reported_at: Moment
 
 
+class DeviceUpdate(Answer):
+    """One thing that a device is to do for its trust store.
+
+    Attributes:
+        number: To acknowledge it by.
+        certificate: The anchor that is to be added or removed.
+    """
+
+    number: Rising
+    operation_id: str
+    operation: TrustStoreOperation
+    certificate: Pem
+    fingerprint: Fingerprint
+    priority: str | None = None
+
+
+class DeviceUpdates(Answer):
+    """What a device is to do, in that order."""
+
+    updates: tuple[DeviceUpdate, ...]
+
+
+class AcknowledgementRequest(Request):
+    """What became of an update, by the device's word.
+
+    Attributes:
+        error: Why not, in the device's words; with FAILED only.
+    """
+
+    status: Literal["COMPLETE", "FAILED"]
+    error: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.status == "FAILED") != (self.error is not None):
+            raise ValueError("error goes with FAILED, and with nothing else")
+        return self
+
+
 class RecoveryRequest(Request):
     """``POST /devices/recovery/initiate``."""
 

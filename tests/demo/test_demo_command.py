@@ -8,17 +8,24 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from exporter.demo.options import Break
+from exporter.demo.options import Break, Terminator
+from exporter.demo.setups import SETUPS
+from exporter.trust_map.svg import as_svg
+from exporter.trust_map.text import as_text
 from tests.daemons import wait_until
+from tests.trust_page import DRAWING, constant, map_at, shown
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
+# The embedded one goes the same way, and is what most tests of the rollback use
+TERMINATORS = list(Terminator) if "FLEET_TLS_CAMPAIGN" in os.environ else list(SETUPS)
 SAMPLE = re.compile(r"^(fleet_tls_\w+)\{(.*)\} (\S+)$")
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 REASONS = {
@@ -92,6 +99,7 @@ def test_a_healthy_fleet_is_all_there_and_goes_without_a_trace(tmp_path: Path) -
         success = one.values("fleet_tls_probe_success", "target")
         states = one.values("fleet_tls_trust_store_devices", "state")
         bases = {dict(key)["basis"] for key in one.samples("fleet_tls_device_accepts_gateway")}
+        trust_map = map_at(one.found["exporter"])
         token = Path(one.found["token_file"]).read_text()
         gateway = one.found["gateway"]
         code, rest = one.stop()
@@ -102,6 +110,9 @@ def test_a_healthy_fleet_is_all_there_and_goes_without_a_trace(tmp_path: Path) -
     assert states == {
         "synced": 18, "pending": 0, "failed": 0, "stale": 0, "never_reported": 0,
     }  # fmt: skip
+    # docs/trust-map.md shows this very map; python -m tests.trust_page writes it anew
+    assert constant(as_text(trust_map)) == constant(shown())
+    assert constant(as_svg(trust_map)) == constant(DRAWING.read_text())
     assert set(success.values()) == {1.0}
     assert len(success) == 7  # the gateway and the six devices that listen
     assert one.found["management_api"].startswith("http://127.0.0.1:")
@@ -197,9 +208,9 @@ def test_it_ends_in_time_also_before_it_is_ready(tmp_path: Path, number: int) ->
         (["--devices", "201"], "1 to 200"),
         (["--devices", "many"], "many"),
         (["--break", "everything"], "everything"),
-        (["--terminator", "nginx"], "nginx is not supported by this version"),
+        (["--terminator", "apache"], "apache"),
         (["--rotate", "--break", "expired"], "a rotation begins with a healthy fleet"),
-        (["--remediation", "act"], "act is not supported by this version"),
+        (["--remediation", "maybe"], "maybe"),
     ],
 )
 def test_what_it_cannot_do_is_a_sentence_and_exit_code_2(
@@ -230,3 +241,66 @@ def test_a_port_in_use_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:
 
     assert result.returncode == 2
     assert f"127.0.0.1:{port} cannot be used (Address already in use)" in result.stderr
+
+
+# --- real terminators, and the way back by itself ----------------------------------------------
+
+
+def post(demo: Demo, path: str, data: bytes) -> int:
+    token = Path(demo.found["token_file"]).read_text().strip()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(demo.found["exporter"] + path, data, headers)  # noqa: S310 - our own
+    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - likewise
+        return int(answer.status)
+
+
+def decision(demo: Demo) -> Mapping[str, Any]:
+    """What was decided about the gateway last; empty: nothing yet."""
+    url = f"{demo.found['exporter']}/api/v1/remediation"
+    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - our own
+        gateways = json.load(answer)["gateways"]
+    return dict(gateways[0]["decision"] or {}) if gateways else {}
+
+
+def accepting(demo: Demo) -> float:
+    return sum(demo.values("fleet_tls_device_accepts_gateway", "device").values())
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The command lines of those that were started with something in ``folder``."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(folder) in line]
+
+
+@pytest.mark.parametrize("terminator", TERMINATORS)
+def test_with_act_an_outage_ends_by_itself_once_the_alert_is_there(
+    tmp_path_factory: pytest.TempPathFactory, terminator: Terminator
+) -> None:
+    """mosquitto's log tells neither who refused nor what was a full handshake: no witnesses."""
+    folder = tmp_path_factory.mktemp("d")  # HAProxy's sockets may not have long names
+    broken = Break.EXPIRED if terminator is Terminator.HAPROXY else Break.UNKNOWN_CA
+    arguments = ("--terminator", terminator, "--break", broken, "--remediation", "act")
+    with demo(folder, *arguments) as one:
+        out = accepting(one)
+        alert = (one.directory / "alert.json").read_bytes()
+        status = post(one, "/webhook/alertmanager", alert)
+        wait_until(lambda: bool(decision(one)), what="a decision")
+        decided = decision(one)
+        if terminator is not Terminator.MOSQUITTO:
+            wait_until(lambda: accepting(one) == 18, what="18 devices to accept the gateway")
+        found = processes_in(folder)
+        code, rest = one.stop()
+
+    assert out == 0
+    assert status == 202
+    if terminator is Terminator.MOSQUITTO:
+        assert list(decided["refusals"]) == ["too_few_witnesses"]
+    else:
+        assert decided["outcome"] == "rollback", decided
+    assert bool(found) is (terminator is not Terminator.EMBEDDED)
+    assert (code, rest) == (0, "")
+    assert [path.name for path in folder.iterdir()] == []
+    assert processes_in(folder) == []

@@ -18,6 +18,14 @@ def test_what_the_demo_can_do_is_accepted(broken: Break | None, devices: int) ->
     check_options(DemoOptions(devices=devices, break_=broken, port=0))
 
 
+@pytest.mark.parametrize("terminator", list(Terminator))
+@pytest.mark.parametrize("remediation", list(Remediation))
+def test_it_stands_behind_any_terminator_in_any_mode(
+    terminator: Terminator, remediation: Remediation
+) -> None:
+    check_options(DemoOptions(terminator=terminator, remediation=remediation))
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -34,17 +42,9 @@ def test_what_the_demo_can_do_is_accepted(broken: Break | None, devices: int) ->
         (DemoOptions(port=65_536), "--port: 65536 is not a port; 0 to 65535 are"),
         (DemoOptions(port=-1), "--port: -1 is not a port; 0 to 65535 are"),
         (
-            DemoOptions(terminator=Terminator.HAPROXY),
-            "--terminator: haproxy is not supported by this version; embedded is",
-        ),
-        (
             DemoOptions(rotate=True, break_=Break.EXPIRED),
             "--rotate: a rotation begins with a healthy fleet; "
             "leave --break expired out, or --rotate",
-        ),
-        (
-            DemoOptions(remediation=Remediation.ACT),
-            "--remediation: act is not supported by this version; dry_run is",
         ),
     ],
 )

@@ -34,7 +34,7 @@ def left_in(folder: Path) -> list[str]:
 
 
 class StandIn:
-    """Says over HTTP that it looked at every target just now, and that all devices reported."""
+    """Says over HTTP that it looked at every target and heard of every device just now."""
 
     def __init__(self, *, status: int = 200) -> None:
         self._status = status
@@ -65,6 +65,10 @@ class StandIn:
         lines = [f'{name}{{target="{target}"}} {now}\n' for target in self._targets]
         name = "fleet_tls_trust_store_report_timestamp_seconds"
         lines += [f'{name}{{device="{device}"}} {now}\n' for device in self._devices]
+        name = "fleet_tls_handshake_last_success_timestamp_seconds"
+        lines += [
+            f'{name}{{gateway="gw-1",device="{device}"}} {now}\n' for device in self._devices
+        ]
         return web.Response(text="".join(lines), status=self._status)
 
 

@@ -1,14 +1,20 @@
 """What the demo says of itself."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from exporter.demo.alert import alert_body
 from exporter.demo.device import Contact
-from exporter.demo.options import Break, DemoOptions
+from exporter.demo.options import Break, DemoOptions, Remediation, Terminator
 from exporter.demo.screen import Whereabouts, as_json, greeting, summary
 from exporter.demo.watch import attempts_in
+from exporter.webhook.payload import read_delivery
+
+ROOT = Path(__file__).parents[2]
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FOUND = Whereabouts(
@@ -45,6 +51,30 @@ def test_a_person_sees_the_urls_and_the_outages_not_tried_yet(broken: Break | No
     assert ("BROKEN" in text) is (broken is not None)
     for way in Break:
         assert (f'make demo ARGS="--break {way}"' in text) is (way is not broken)
+
+
+@pytest.mark.parametrize("mode", list(Remediation))
+def test_whoever_broke_it_is_told_how_to_send_the_alert(mode: Remediation) -> None:
+    options = DemoOptions(break_=Break.EXPIRED, remediation=mode)
+
+    text = greeting(FOUND, options, "", "x")
+
+    assert "--data @/demo/alert.json http://127.0.0.1:9883/webhook/alertmanager" in text
+    assert "$(cat /demo/token)" in text
+    assert ("rolls back" in text) is (mode is Remediation.ACT)
+    assert "too_few_witnesses" not in text
+    on_mosquitto = replace(options, terminator=Terminator.MOSQUITTO)
+    assert "too_few_witnesses" in greeting(FOUND, on_mosquitto, "", "x")
+
+
+def test_the_alert_is_one_that_the_webhook_takes() -> None:
+    data = json.dumps(alert_body("gw-1", NOON)).encode()
+
+    (alert,) = read_delivery(data, {"gw-1"}).alerts
+
+    assert (alert.gateway, alert.ignored, alert.is_firing) == ("gw-1", None, True)
+    assert alert.starts_at == NOON
+    assert f"- alert: {alert.name}\n" in (ROOT / "rules/fleet-tls.rules.yml").read_text()
 
 
 def test_the_summary_counts_refusals_and_does_not_count_the_unheard() -> None:

@@ -239,12 +239,12 @@ def write_agent_config(
     fleet: GuardedFleet, *, listen: str, terminator: Mapping[str, object] | None = None
 ) -> Path:
     """The demo's agent, in front of ``terminator``, by default the one within."""
-    document = dict(fleet.layout.write_agent_config(fleet.devices, _first(fleet), fleet.gateway))
-    document["listen"] = listen
-    if terminator is not None:
-        document["terminator"] = terminator
+    within = {"listen": [fleet.gateway], "log_file": str(fleet.layout.gateway_log)}
+    document = fleet.layout.write_agent_config(
+        fleet.devices, _first(fleet), terminator or {"embedded": within}
+    )
     path = fleet.layout.directory / "agent.json"
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps({**document, "listen": listen}))
     return path
 
 

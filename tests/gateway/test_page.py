@@ -10,7 +10,7 @@ from exporter.gateway import client, retries
 from exporter.gateway.adapters import pages
 from exporter.gateway.answers import LONGEST_RETRY_AFTER_S
 from exporter.gateway.api import GatewayReason
-from exporter.gateway.calls import CALLS
+from exporter.gateway.calls import CALLS, DEVICE_CALLS
 from exporter.gateway.options import Options
 
 PAGE = (Path(__file__).parents[2] / "docs" / "management-api.md").read_text("utf-8")
@@ -20,7 +20,8 @@ FLOWING = " ".join(PAGE.split())
 def test_every_call_is_in_the_table_and_no_other() -> None:
     told = re.findall(r"^\| `((?:GET|POST|PUT) /[^`]+)` \|", PAGE, re.MULTILINE)
 
-    assert sorted(told) == sorted(f"{call.method} {call.path}" for call in CALLS.values())
+    every = [*CALLS.values(), *DEVICE_CALLS.values()]
+    assert sorted(told) == sorted(f"{call.method} {call.path}" for call in every)
 
 
 def test_every_reason_is_in_the_table_in_its_order() -> None:

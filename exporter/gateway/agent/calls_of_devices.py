@@ -1,38 +1,24 @@
 """The calls about devices as they come over HTTP: reports, status, and what is to be done."""
 
 import base64
-import json
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
 
 from aiohttp import web
-from pydantic import Field, StringConstraints, model_validator
 
 from exporter.gateway.agent import asking
 from exporter.gateway.agent.answers import RefusedError, answered
 from exporter.gateway.agent.devices.book import Devices
 from exporter.gateway.agent.server import Handler, response_of
 from exporter.gateway.agent.versions import pem_of
-from exporter.gateway.messages import ErrorCode, Request, TrustStoreReportRequest
+from exporter.gateway.messages import (
+    AcknowledgementRequest,
+    DeviceUpdate,
+    DeviceUpdates,
+    ErrorCode,
+    TrustStoreReportRequest,
+)
 
 _MAX_BYTES = 65_536
-
-
-class Acknowledgement(Request):
-    """What became of an update, by the device's word.
-
-    Attributes:
-        error: Why not, in the device's words; with FAILED only.
-    """
-
-    status: Literal["COMPLETE", "FAILED"]
-    error: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = Field(None)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if (self.status == "FAILED") != (self.error is not None):
-            raise ValueError("error goes with FAILED, and with nothing else")
-        return self
 
 
 class DeviceCalls:
@@ -63,13 +49,9 @@ class DeviceCalls:
         return response
 
     @property
-    def further(self) -> Mapping[tuple[str, str], Handler]:
-        """What devices call besides."""
-        updates = "/devices/{id}/truststore/updates"
-        return {
-            ("GET", updates): self.updates,
-            ("POST", f"{updates}/{{number:[0-9]{{1,15}}}}"): self.acknowledge,
-        }
+    def further(self) -> Mapping[str, Handler]:
+        """What devices alone call, by the name of the call."""
+        return {"updates": self.updates, "acknowledge": self.acknowledge}
 
     async def updates(self, request: web.Request) -> web.Response:
         """Return what a device is to do, by its usual channel or ``?channel=fallback``."""
@@ -77,22 +59,22 @@ class DeviceCalls:
         if channel not in {"usual", "fallback"}:
             raise RefusedError(ErrorCode.BAD_REQUEST, "channel is usual or fallback")
         found = await self._devices.to_do(device_in(request), by_fallback=channel == "fallback")
-        updates = [
-            {
-                "number": update.number,
-                "operationId": update.operation_id,
-                "operation": update.operation,
-                "certificate": pem_of([certificate]),
-                "fingerprint": update.fingerprint,
-                "priority": update.priority,
-            }
+        updates = tuple(
+            DeviceUpdate(
+                number=update.number,
+                operation_id=update.operation_id,
+                operation=update.operation,
+                certificate=pem_of([certificate]),
+                fingerprint=update.fingerprint,
+                priority=update.priority,
+            )
             for update, certificate in found
-        ]
-        return web.Response(text=json.dumps({"updates": updates}), content_type="application/json")
+        )
+        return response_of(answered(DeviceUpdates(updates=updates)))
 
     async def acknowledge(self, request: web.Request) -> web.Response:
         """Take a device's word on one update."""
-        body = await asking.body_of(request, Acknowledgement, _MAX_BYTES)
+        body = await asking.body_of(request, AcknowledgementRequest, _MAX_BYTES)
         number = int(request.match_info["number"])
         await self._devices.acknowledge(device_in(request), number, body.error)
         return web.Response(status=202)

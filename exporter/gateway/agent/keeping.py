@@ -63,14 +63,18 @@ async def _go_back_when_due(core: Core) -> None:
 
 async def look_after(core: Core, once: Once) -> None:
     """Settle what was interrupted, and keep the record true, until cancelled."""
-    looked_at = -math.inf
+    look_at, unknown_s, is_known = -math.inf, _SETTLE_EVERY_S, False
     forgotten_at = core.clock.monotonic()
     while True:
         now = core.clock.monotonic()
         try:
-            if now >= looked_at + _LOOK_EVERY_S:
-                looked_at = now
-                await _look(core)
+            if now >= look_at or (is_known and await _is_changed_by_hand(core)):
+                # Whoever changes something by hand, or starts the terminator after us, is about
+                # to: soon again, and more and more seldom
+                unknown_s = _SETTLE_EVERY_S if is_known else min(2 * unknown_s, _LOOK_EVERY_S)
+                is_known, look_at = False, now + unknown_s
+                is_known = await _look(core)
+                look_at = now + _LOOK_EVERY_S if is_known else look_at
             else:
                 await _settle_interrupted(core)
             if now >= forgotten_at + _FORGET_EVERY_S:
@@ -88,24 +92,34 @@ async def _settle_interrupted(core: Core) -> None:
             await core.changer.settle()
 
 
-async def _look(core: Core) -> None:
+async def _is_changed_by_hand(core: Core) -> bool:
+    served = (await core.journal.record()).served
+    return await asyncio.to_thread(core.versions.pointed_to) != served
+
+
+async def _look(core: Core) -> bool:
+    """Return whether it is known that what is current is served."""
     if core.changer.lock.locked():
-        return
+        return False
     if not await _is_alive(core):
         log.warning("the terminator does not run, or does not answer")
     async with core.changer.lock:
         await core.changer.settle()
     record, current = await core.journal.record(), await core.current()
-    if current is None or (current.number == record.served and current.number in record.proven):
-        return
+    if current is None:
+        return False
+    if current.number == record.served and current.number in record.proven:
+        return True
     # Without the lock: whoever wants to roll back now must not wait for a look
     fault = await core.changer.fault_of(current.number, is_passing=True)
     if fault is not None:
         log.warning("version %s is current, but not proved: %s", current.number, fault)
-        return
+        return False
     async with core.changer.lock:
-        if await core.journal.record() == record and await core.current() == current:
+        is_as_seen = await core.journal.record() == record and await core.current() == current
+        if is_as_seen:
             await _note_served(core, record, current)
+    return is_as_seen
 
 
 async def _is_alive(core: Core) -> bool:

@@ -17,7 +17,7 @@ from exporter.gateway.agent import asking
 from exporter.gateway.agent.access import Access
 from exporter.gateway.agent.answers import RefusedError, Reply
 from exporter.gateway.agent.once import Asked, Once, Ticket, digest_of
-from exporter.gateway.calls import CALLS, IDEMPOTENCY_KEY, MAX_REQUEST_BYTES, Call
+from exporter.gateway.calls import CALLS, DEVICE_CALLS, IDEMPOTENCY_KEY, MAX_REQUEST_BYTES, Call
 from exporter.gateway.messages import ErrorCode, Fingerprint, Request
 from exporter.web.guard import Guard
 from exporter.web.listener import Bound, Listener
@@ -44,12 +44,12 @@ class Handlers:
     Attributes:
         changes: By the name of a call that is a change: body, ticket, and what must be served.
         questions: By the name of any other call: request and body.
-        further: The devices' own calls beside the API's document, by method and path.
+        further: The devices' own calls, by name.
     """
 
     changes: Mapping[str, Callable[[Any, Ticket, Fingerprint | None], Awaitable[Reply]]]
     questions: Mapping[str, Callable[[web.Request, Any], Awaitable[web.Response]]]
-    further: Mapping[tuple[str, str], Handler]
+    further: Mapping[str, Handler]
 
 
 class Server:
@@ -86,8 +86,9 @@ class Server:
         app.router.add_get(_HEALTHY, _healthy)
         for call in CALLS.values():
             app.router.add_route(call.method, call.path, self._handler_of(call))
-        for (method, path), handler in self._handlers.further.items():
-            app.router.add_route(method, path, handler)
+        for call in DEVICE_CALLS.values():
+            path = call.path.replace("{number}", "{number:[0-9]{1,15}}")
+            app.router.add_route(call.method, path, self._handlers.further[call.name])
         app.on_response_prepare.append(_add_headers)
         return app
 

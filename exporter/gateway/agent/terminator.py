@@ -31,7 +31,12 @@ def _address(text: str) -> str:
     return text
 
 
-def _plain(path: Path) -> Path:
+def plain_path(path: Path) -> Path:
+    """Return ``path``, which any configuration file takes as it is.
+
+    Raises:
+        ValueError: it is not absolute, or would need quoting.
+    """
     # it is written into another program's configuration: nothing there that needs quoting
     if not _PLAIN_PATH.fullmatch(str(path)):
         raise ValueError(
@@ -40,7 +45,7 @@ def _plain(path: Path) -> Path:
     return path
 
 
-PlainPath = Annotated[Path, AfterValidator(_plain)]
+PlainPath = Annotated[Path, AfterValidator(plain_path)]
 """An absolute path that any configuration file takes as it is."""
 
 

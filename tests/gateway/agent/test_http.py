@@ -8,11 +8,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from exporter.gateway.calls import CALLS, MAX_REQUEST_BYTES
+from exporter.gateway.calls import CALLS, DEVICE_CALLS, MAX_REQUEST_BYTES
 from tests.gateway.agent.stand import FIRST, NEW_CA, NOW, TOKEN, Agent, running
 from tests.pki import CLIENT_AUTH, Issued, certificate_of, make_ca, make_leaf
 
-PATHS = sorted({(call.method, call.path.replace("{id}", "dev-01")) for call in CALLS.values()})
+PATHS = sorted(
+    (call.method, call.path.format(id="dev-01", number=1))
+    for call in (*CALLS.values(), *DEVICE_CALLS.values())
+)
 REPORT = "/devices/dev-01/truststore/report"
 ROTATE = "/gateway/certificates/rotate"
 

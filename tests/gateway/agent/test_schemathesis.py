@@ -15,7 +15,7 @@ from schemathesis.core.result import Ok
 from schemathesis.generation.modes import GenerationMode
 from schemathesis.specs.openapi import checks
 
-from exporter.gateway.calls import CALLS
+from exporter.gateway.calls import CALLS, DEVICE_CALLS
 from exporter.gateway.document import load_document
 from tests.daemons import wait_until
 from tests.gateway.agent.stand import TOKEN, options
@@ -71,7 +71,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", GenerationMode)
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", [*CALLS, *DEVICE_CALLS])
 def test_the_agent_answers_as_its_document_says(url: str, name: str, mode: GenerationMode) -> None:
     strategy = OPERATIONS[name].as_strategy(generation_mode=mode)
 

@@ -141,6 +141,23 @@ async def test_a_version_that_is_not_served_is_not_called_proven(
     assert "version 1 is current, but not proved" in caplog.text
 
 
+async def test_what_somebody_lets_current_lead_to_is_noticed_without_waiting_for_the_next_look(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        patch("exporter.gateway.agent.keeping._LOOK_EVERY_S", 3_600),
+        patch("exporter.gateway.agent.keeping._SETTLE_EVERY_S", 0.05),
+    ):
+        async with running(tmp_path) as agent:
+            await agent.rotate(await agent.new_chain())
+            Versions(agent.directory).point_to(1)
+
+            async def noticed() -> bool:
+                return "version 1 is current, but not proved" in caplog.text
+
+            await until(noticed, "a look")
+
+
 async def test_a_store_that_fails_is_told_and_nothing_is_begun(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         chain = await agent.new_chain()
