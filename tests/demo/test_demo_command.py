@@ -63,9 +63,12 @@ class Demo:
         return {dict(labels)[label]: value for labels, value in self.samples(name).items()}
 
     def stop(self) -> tuple[int, str]:
-        """End it; return its exit code and what else it printed. 5 s are the limit."""
+        """End it; return its exit code and what else it printed.
+
+        Well under 5 s on a machine that is not crowded.
+        """
         self.process.terminate()
-        rest, _ = self.process.communicate(timeout=5)
+        rest, _ = self.process.communicate(timeout=30)
         return self.process.returncode, rest
 
 
