@@ -31,8 +31,9 @@ class Attended:
 
     Args:
         real: Speaks to the terminator.
-        command: Its program and arguments.
-        output: What it says besides its log.
+        program: The terminator's own, by its path.
+        log: Where it logs handshakes; what else it says is in ``terminator.out`` beside it.
+        broker: Listens for what the terminator hands on.
     """
 
     def __init__(
