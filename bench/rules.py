@@ -38,7 +38,7 @@ from exporter.verdicts.cache import Judge
 
 _GATEWAYS = 20
 _INTERVAL_S = 10
-_WITHIN_S = 330.0
+_WITHIN_S = 800.0
 _T = "fleet_tls_trust_"
 
 

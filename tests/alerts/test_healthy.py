@@ -55,7 +55,7 @@ MORE = (
     ),
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 async def exposition_of_the_demo(tmp_path: Path) -> str:
@@ -103,7 +103,7 @@ def _drawn(name: str, value: float, now_s: float) -> str:
 
 def promtool_test(path: Path) -> subprocess.CompletedProcess[str]:
     command = [need("promtool"), "test", "rules", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 async def test_eighteen_devices_over_a_week_raise_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.daemons import need
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_ten_thousand_healthy_devices_raise_nothing_and_no_rule_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

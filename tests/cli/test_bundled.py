@@ -63,17 +63,6 @@ def contents_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs Debian's package prometheus")
-def test_the_rules_hold_before_promtool() -> None:
-    rules, tests = (ROOT / "rules").glob("*.rules.yml"), (ROOT / "tests/rules").glob("*.yml")
-    for arguments in (["check", "rules", *map(str, rules)], ["test", "rules", *map(str, tests)]):
-        done = subprocess.run(
-            ["promtool", *arguments], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.slow
 def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
