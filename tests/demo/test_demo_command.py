@@ -102,6 +102,13 @@ def test_a_healthy_fleet_is_all_there_and_goes_without_a_trace(tmp_path: Path) -
         success = one.values("fleet_tls_probe_success", "target")
         states = one.values("fleet_tls_trust_store_devices", "state")
         bases = {dict(key)["basis"] for key in one.samples("fleet_tls_device_accepts_gateway")}
+        # It may be asked before all is known, and is kept for 10 s
+        with suppress(pytest.fail.Exception):  # what differs is shown below
+            wait_until(
+                lambda: constant(as_text(map_at(one.found["exporter"]))) == constant(shown()),
+                within_s=30,
+                what="the map to be as on the page",
+            )
         trust_map = map_at(one.found["exporter"])
         token = Path(one.found["token_file"]).read_text()
         gateway = one.found["gateway"]
