@@ -175,8 +175,8 @@ class Layout:
             ],
             "web": {"token_file": self.token_file.name},
             "webhook": {"token_file": self.token_file.name},
-            "rotation": self._rotation(),
             "remediation": {"mode": str(self._remediation)},
+            "rotation": self._rotation(),
         }
         self.config.write_text(
             "# Written by the demo: a complete configuration, to look at and to copy from\n"

@@ -112,10 +112,11 @@ class JournalSource:
             resume = json.dumps({"cursor": await self._latest_cursor()})
             yield Batch(data=b"", position=resume, read_at=self._clock.now())
         parser = ExportParser()
-        async with _running(self._follow_after(json.loads(resume)["cursor"])) as process:
+        cursor = json.loads(resume)["cursor"]
+        async with _running(self._follow_from(cursor)) as process:
             assert process.stdout is not None  # noqa: S101 - it was asked for
             while data := await process.stdout.read(_CHUNK_BYTES):
-                entries = parser.feed(data)
+                entries = [entry for entry in parser.feed(data) if entry.cursor != cursor]
                 if entries:
                     yield self._batch(entries)
             raise JournalError(await _last_words(process))
@@ -132,9 +133,11 @@ class JournalSource:
                 raise JournalError(await _last_words(process))
         return entries[-1].cursor if entries else None
 
-    def _follow_after(self, cursor: str | None) -> list[str]:
-        after = [] if cursor is None else [f"--after-cursor={cursor}"]
-        words = ["--follow", "--no-tail", *after, f"--unit={self.options.journald}"]
+    def _follow_from(self, cursor: str | None) -> list[str]:
+        # --after-cursor steps over one entry, whichever: over the first that is ours, where the
+        # cursor's own is another unit's or is gone (journalctl.c of systemd 252)
+        begin = [] if cursor is None else [f"--cursor={cursor}"]
+        words = ["--follow", "--no-tail", *begin, f"--unit={self.options.journald}"]
         return [*self._journalctl(), *words]
 
     def _journalctl(self) -> list[str]:
