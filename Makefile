@@ -29,7 +29,7 @@ demo: venv
 	@exec $(PY) -m exporter demo $(ARGS)
 
 test: debian venv-dev static rules-checked
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered --durations=40 $(ARGS)
 	$(PY) -m coverage report --fail-under=100 --include="$$($(PY) -m tools.pure_coverage)"
 
 check: venv-dev static rules-checked

@@ -38,6 +38,9 @@ _FAILURES = re.compile(
     r'^fleet_tls_handshake_failures_total\{.*device="(dev-\d+)".*reason="unknown_ca".*\} (\d+)',
     re.MULTILINE,
 )
+_SUCCESSES = re.compile(
+    r'^fleet_tls_handshake_last_success_timestamp_seconds\{.*device="(dev-\d+)"', re.MULTILINE
+)
 _POLL_S = 0.03
 _ALERT = {"alertname": "FleetTlsTrustStoreMismatch", "gateway": GATEWAY}
 Json = dict[str, Any]
@@ -98,11 +101,22 @@ class Ground:
 
         The log tells whole seconds: what failed in the second of the change may have been before.
         """
+        await self._know_who_connects()
         changed_at = await self.stage.break_gateway(Break.UNKNOWN_CA)
         counted_from = changed_at.replace(microsecond=0) + timedelta(seconds=1) + _LOG_LAG
         await until(lambda: SystemClock().now() >= counted_from)
         before = _failures(await self.get("/metrics"))
         await self.until_metrics(lambda text: _have_all_grown(before, _failures(text)))
+
+    async def _know_who_connects(self) -> None:
+        """Return once each device's full handshake is known, and its second is over.
+
+        The log is read from its end on: what was before the service's start is no evidence.
+        """
+        await self.until_metrics(lambda text: len(set(_SUCCESSES.findall(text))) >= DEVICES)
+        known_at = SystemClock().now()
+        next_second = known_at.replace(microsecond=0) + timedelta(seconds=1)
+        await until(lambda: SystemClock().now() >= next_second)
 
     async def all_back(self) -> None:
         async with asyncio.timeout(_WITHIN_S):
