@@ -122,7 +122,9 @@ def test_a_healthy_fleet_is_all_there_and_goes_without_a_trace(tmp_path: Path) -
     }  # fmt: skip
     # docs/trust-map.md shows this very map; python -m tests.trust_page writes it anew
     assert constant(as_text(trust_map)) == constant(shown())
-    assert constant(as_svg(trust_map)) == constant(DRAWING.read_text())
+    # their order is that of the fingerprints, which are others in each run
+    drawn, drawing = constant(as_svg(trust_map)), constant(DRAWING.read_text())
+    assert sorted(drawn.split("<")) == sorted(drawing.split("<"))
     assert set(success.values()) == {1.0}
     assert len(success) == 7  # the gateway and the six devices that listen
     assert one.found["management_api"].startswith("http://127.0.0.1:")

@@ -195,9 +195,12 @@ async def test_no_request_head_is_logged_at_the_verbose_level(
     client = real.client(old.store(tmp_path))
     client.words = client.words.replace("Host:", "Authorization: Bearer let-me-in\r\nHost:")
 
-    assert "200 OK" in client.connect("-tls1_3", "-quiet")
+    def has_told_its_steps() -> bool:
+        # a worker from before the reload may take some connections yet, and logs less
+        assert "200 OK" in client.connect("-tls1_3", "-quiet")
+        return b"SSL_do_handshake" in real.logged()
 
-    wait_until(lambda: b"SSL_do_handshake" in real.logged(), what="the steps of a handshake")
+    wait_until(has_told_its_steps, what="the steps of a handshake")
     assert b"let-me-in" not in real.logged()
     await real.driver().log_handshakes(DebugLevel.NORMAL, on=False)
 
