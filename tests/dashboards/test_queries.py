@@ -154,7 +154,8 @@ async def prometheus(
         asked = Prometheus(await stack.enter_async_context(session))
         await _until_scraped(asked)
         yield asked
-        assert daemon.text() == ""  # a rule that fails would stand here
+        # A scrape that runs out of time on a busy machine is told as well, and nobody's fault
+        assert [line for line in daemon.lines() if "rule manager" in line] == []
 
 
 async def _until_scraped(prometheus: Prometheus) -> None:
