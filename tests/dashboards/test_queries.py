@@ -154,8 +154,8 @@ async def prometheus(
         asked = Prometheus(await stack.enter_async_context(session))
         await _until_scraped(asked)
         yield asked
-        # A scrape that runs out of time on a busy machine is told as well, and nobody's fault
-        assert [line for line in daemon.lines() if "rule manager" in line] == []
+        # A busy machine may evaluate a rule twice for one moment, which is told as well
+        assert [line for line in daemon.lines() if "Evaluating rule failed" in line] == []
 
 
 async def _until_scraped(prometheus: Prometheus) -> None:
