@@ -7,12 +7,10 @@ device with a certificate of its own, which a platform's API reports for.
     python -m bench.both --targets 1000
 """
 
-import argparse
 import asyncio
 import importlib
 import multiprocessing
 import resource
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,8 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench import trust
-from bench.fleet import BenchFleet, make_certificates, read_fleet
-from bench.memory import never, resident_bytes
+from bench.fleet import BenchFleet, read_fleet
+from bench.memory import measure_apart, never, resident_bytes
 from exporter.anchors import TrustStore
 from exporter.certificates import CertificateCache
 from exporter.clock import SystemClock
@@ -98,19 +96,5 @@ def measure(path: Path, count: int) -> None:
     print(f"{'peak':35} {peak / 1e6:>9.0f} MB")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--targets", type=int, default=10_000)
-    count = parser.parse_args().targets
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "certificates"
-        maker = multiprocessing.get_context("spawn").Process(
-            target=make_certificates, args=(count, path)
-        )
-        maker.start()
-        maker.join()
-        measure(path, count)
-
-
 if __name__ == "__main__":
-    main()
+    measure_apart(measure, __doc__)

@@ -15,6 +15,7 @@ import importlib
 import multiprocessing
 import resource
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,8 +82,9 @@ def measure(path: Path, count: int) -> None:
         print(f"{name:35} {value:>12}   {limit}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def measure_apart(measure: Callable[[Path, int], None], description: str | None) -> None:
+    """Ask ``measure`` to measure with certificates that another process has made."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--targets", type=int, default=10_000)
     count = parser.parse_args().targets
     with tempfile.TemporaryDirectory() as folder:
@@ -96,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    measure_apart(measure, __doc__)

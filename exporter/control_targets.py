@@ -10,6 +10,8 @@ from exporter.targets.addresses import parse_address
 
 _KEEP_S = 2.0
 
+Look = Callable[[Endpoint], Coroutine[None, None, Observation]]
+
 
 class ControlTargets:
     """Answers whether any of them can be reached at this moment.
@@ -22,7 +24,7 @@ class ControlTargets:
 
     def __init__(
         self,
-        look: Callable[[Endpoint], Coroutine[None, None, Observation]],
+        look: Look,
         targets: Callable[[], Sequence[str]],
         clock: Clock,
     ) -> None:

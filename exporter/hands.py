@@ -2,25 +2,25 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 from exporter.clock import Clock
-from exporter.control_targets import ControlTargets
+from exporter.control_targets import ControlTargets, Look
 from exporter.fleet import Fleet
 from exporter.fleet.model import TargetState
 from exporter.gateway.agent.driver import Address
 from exporter.gateway.agent.looking import Looker, Thoroughness
 from exporter.gateway.agent.proof import fault_of, leaf_of
-from exporter.gateway.api import GatewayError, ManagementApi
+from exporter.gateway.api import ManagementApi
 from exporter.gateway.messages import GatewayCertificates
+from exporter.gateways import Gateways
 from exporter.handshake_log.recent import Recent
 from exporter.handshake_log.sources import HandshakeLogs
-from exporter.observations import TRUST_REASONS, Observation, RejectedBy
-from exporter.probe.model import Endpoint, endpoint_of
+from exporter.probe.model import endpoint_of
 from exporter.probe.resolve import Resolver
 from exporter.remediation.assemble import (
     chain_of,
@@ -37,13 +37,10 @@ from exporter.rotation.kin import leads_to_any
 from exporter.targets.addresses import parse_address
 from exporter.targets.model import Role, Target
 
-_QUESTION_S = 20.0
 _NO_WAY = "the gateway has no address, or its name was not resolved"
 _ONLY_THERE = (
     "the exporter cannot reach that address; set the agent's second_port to one that it can"
 )
-
-Look = Callable[[Endpoint], Coroutine[None, None, Observation]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +76,7 @@ class ServiceHands:
         self._logs = logs
         self._around = around
         self._clock = clock
+        self._gateways = Gateways(fleet, around.apis)
         self._control = ControlTargets(around.look, around.control, clock)
         self._resolver = Resolver(clock, threads=2, keep_s=1.0, limit=1_000)
 
@@ -86,8 +84,7 @@ class ServiceHands:
 
     def api(self, gateway: str) -> ManagementApi | None:
         """Return the gateway's management API; None: it has none."""
-        target = self._gateway(gateway)
-        return self._around.apis().get(target.management_api or "") if target is not None else None
+        return self._gateways.api(gateway)
 
     def store_files(self, gateway: str) -> Mapping[str, str]:
         """Return the file of each trust store that devices behind ``gateway`` hold, by name."""
@@ -130,7 +127,7 @@ class ServiceHands:
 
     async def look(self, gateway: str, chain: Sequence[str], leaf: str) -> Looked:
         """Look by every way: each address, version, signature, with and without a name."""
-        target = self._gateway(gateway)
+        target = self._gateways.target(gateway)
         addresses = await self._addresses(target) if target is not None else ()
         if target is None or not addresses:
             return Looked(fingerprint=None, fault=_NO_WAY)
@@ -138,7 +135,7 @@ class ServiceHands:
 
     async def meet(self, gateway: str, address: str, chain: Sequence[str], leaf: str) -> Looked:
         """Look likewise at the gateway's second port, which its API said is ``address``."""
-        target = self._gateway(gateway)
+        target = self._gateways.target(gateway)
         own = await self._addresses(target) if target is not None else ()
         if target is None or not own:
             return Looked(fingerprint=None, fault=_NO_WAY)
@@ -158,7 +155,7 @@ class ServiceHands:
     async def gather(self, gateway: str, alert: AlertState) -> Evidence:
         """Return all evidence about ``gateway``, looked at now; what fails is left unknown."""
         now = self._clock.now()
-        target = self._gateway(gateway)
+        target = self._gateways.target(gateway)
         bare = Evidence(
             gateway=gateway, gathered_at=now, is_in_inventory=target is not None, alert=alert
         )
@@ -166,7 +163,7 @@ class ServiceHands:
             return replace(bare, served_detail=_NO_WAY)
         async with asyncio.TaskGroup() as tasks:
             looking = tasks.create_task(self._around.look(endpoint_of(target)))
-            asking = tasks.create_task(self._versions(gateway))
+            asking = tasks.create_task(self._gateways.certificates(gateway))
             controlling = tasks.create_task(self._control.is_good())
         observation, (certificates, detail) = looking.result(), asking.result()
         api = self.api(gateway)
@@ -222,22 +219,6 @@ class ServiceHands:
         chain = chain_of(previous_in(certificates))
         return leads_to_any(chain, gone.values(), at=self._clock.now()) if chain else None
 
-    def _gateway(self, name: str) -> Target | None:
-        state = self._fleet.snapshot().targets.get(name)
-        return state.target if state is not None and state.target.role is Role.GATEWAY else None
-
-    async def _versions(self, gateway: str) -> tuple[GatewayCertificates | None, str]:
-        api = self.api(gateway)
-        if api is None:
-            return None, "it has no management API"
-        try:
-            async with asyncio.timeout(_QUESTION_S):
-                return await api.certificates(), ""
-        except GatewayError as exc:
-            return None, str(exc)
-        except TimeoutError:
-            return None, f"no answer within {_QUESTION_S:.0f} s"
-
     async def _addresses(self, target: Target) -> Sequence[Address]:
         if target.host is None or target.port is None:
             return ()
@@ -277,9 +258,4 @@ def as_we_reach_it(told: Sequence[Address], own: Sequence[Address]) -> Sequence[
 
 def _refuses(heard: Recent, since: datetime) -> bool:
     failing = heard.failing_since(since)
-    return (
-        failing is not None
-        and failing.is_evidence
-        and failing.rejected_by is RejectedBy.DEVICE
-        and failing.reason in TRUST_REASONS
-    )
+    return failing is not None and failing.proves_distrust

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 
 from exporter.certificates import Certificate
 from exporter.clock import Clock
-from exporter.errors import ExporterError, StoreError
+from exporter.control_targets import ControlTargets, Look
+from exporter.errors import StoreError
 from exporter.fleet import Fleet, FleetSnapshot
 from exporter.gateway.api import ManagementApi
 from exporter.gateway.messages import GatewayCertificates
+from exporter.gateways import Gateways
 from exporter.handshake_log.recent import KEEP_S
 from exporter.handshake_log.sources import HandshakeLogs
-from exporter.observations import Observation
 from exporter.probe.model import Endpoint, endpoint_of
 from exporter.remediation.assemble import chain_of
 from exporter.rotation.assemble import facts_of
@@ -29,7 +30,7 @@ from exporter.rotation.records import Rotation
 from exporter.rotation.signing import SigningError, signed
 from exporter.rotation.what_if import Question, WhatIf, authority_named, fates
 from exporter.targets.addresses import parse_address
-from exporter.targets.model import Role, Target
+from exporter.targets.model import Role
 from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.cache import Judge
 
@@ -39,8 +40,6 @@ _AT_ONCE = 32
 _MOST_CHAINS = 5_000
 _MOST_VERDICTS = 50_000
 _NOWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - what an agent listens at
-
-Look = Callable[[Endpoint], Coroutine[None, None, Observation]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +79,8 @@ class RotationHands:
         self._trust = trust
         self._around = around
         self._clock = clock
+        self._gateways = Gateways(fleet, around.apis)
+        self._control = ControlTargets(around.look, around.control, clock)
         self._judge = Judge(_MOST_VERDICTS)
         self._judging = asyncio.Lock()
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -92,7 +93,7 @@ class RotationHands:
     def api(self, gateway: str) -> ManagementApi | None:
         """Return the gateway's management API; None: it has none."""
         self._looks.pop(gateway, None)
-        return self._api_of(gateway)
+        return self._gateways.api(gateway)
 
     async def facts(self, rotation: Rotation) -> Facts:
         """Return all that is known, looked at now; what fails is left unknown."""
@@ -127,7 +128,7 @@ class RotationHands:
         return {
             name: state.chain[0]
             for name, state in self._fleet.snapshot().targets.items()
-            if state.is_chain_current and self._api_of(name) is not None
+            if state.is_chain_current and self._gateways.api(name) is not None
         }
 
     def client_ends_s(self) -> Mapping[str, float]:
@@ -164,7 +165,7 @@ class RotationHands:
 
     async def meets(self, gateway: str, address: str, leaf: str) -> bool:
         """Return whether a full handshake at ``address`` shows ``leaf``."""
-        target = self._gateway(gateway)
+        target = self._gateways.target(gateway)
         try:
             host, port = parse_address(address)
         except ValueError:
@@ -192,9 +193,9 @@ class RotationHands:
 
     async def gather(self, planned: Collection[str]) -> Gathered:
         """Return all that facts are made of; the gateways in ``planned`` are looked at anew."""
-        names = self._gateways()
+        names = self._gateways.names()
         async with asyncio.TaskGroup() as tasks:
-            controlling = tasks.create_task(self._is_control_good())
+            controlling = tasks.create_task(self._control.is_good())
             busy = tasks.create_task(self._busy())
             looking = {
                 name: tasks.create_task(self._look(name, is_planned=name in planned))
@@ -220,20 +221,8 @@ class RotationHands:
             is_control_good=controlling.result(),
         )
 
-    def _gateways(self) -> list[str]:
-        states = self._fleet.snapshot().targets
-        return [name for name, one in states.items() if one.target.role is Role.GATEWAY]
-
-    def _gateway(self, name: str) -> Target | None:
-        state = self._fleet.snapshot().targets.get(name)
-        return state.target if state is not None and state.target.role is Role.GATEWAY else None
-
-    def _api_of(self, gateway: str) -> ManagementApi | None:
-        target = self._gateway(gateway)
-        return self._around.apis().get(target.management_api or "") if target is not None else None
-
     def _apis_of(self, planned: Collection[str]) -> set[str]:
-        targets = (self._gateway(name) for name in planned)
+        targets = (self._gateways.target(name) for name in planned)
         return {one.management_api for one in targets if one is not None and one.management_api}
 
     def _stale_s(self, snapshot: FleetSnapshot) -> Mapping[str, float]:
@@ -288,7 +277,7 @@ class RotationHands:
         return GatewayLook(chain=state.chain, observed_at=state.chain_observed_at)
 
     async def _fresh(self, name: str) -> GatewayLook:
-        target = self._gateway(name)
+        target = self._gateways.target(name)
         if target is None or target.host is None:
             return GatewayLook(detail="it has no address, or is no longer in the inventory")
         async with asyncio.TaskGroup() as tasks:
@@ -300,25 +289,16 @@ class RotationHands:
             chain=seen.chain,
             observed_at=seen.observed_at if seen.chain else None,
             certificates=told,
-            has_api=self._api_of(name) is not None,
+            has_api=self._gateways.api(name) is not None,
             detail=detail or ("" if seen.chain else seen.detail or "it showed no certificate"),
         )
 
     async def _certificates(self, name: str) -> tuple[GatewayCertificates | None, str]:
-        api = self._api_of(name)
-        if api is None:
-            return None, "it has no management API"
-        try:
-            async with asyncio.timeout(_QUESTION_S):
-                told = await api.certificates()
-        except ExporterError as exc:
-            return None, str(exc)
-        except TimeoutError:
-            return None, f"its management API gave no answer within {_QUESTION_S:.0f} s"
-        for version in told.versions:
+        told, why = await self._gateways.certificates(name)
+        for version in told.versions if told is not None else ():
             if version.fingerprint not in self._chains:
                 self._keep(chain_of(version))
-        return told, ""
+        return told, why
 
     def _keep(self, chain: Sequence[Certificate]) -> None:
         if not chain:
@@ -326,17 +306,3 @@ class RotationHands:
         self._chains[chain[0].fingerprint_sha256] = tuple(chain)
         if len(self._chains) > _MOST_CHAINS:
             del self._chains[next(iter(self._chains))]
-
-    async def _is_control_good(self) -> bool | None:
-        """Return whether any control target answers; None: there is none."""
-        targets = self._around.control()
-        if not targets:
-            return None
-        async with asyncio.TaskGroup() as tasks:
-            looks = [tasks.create_task(self._around.look(_endpoint(one))) for one in targets]
-        return any(one.result().connected for one in looks)
-
-
-def _endpoint(text: str) -> Endpoint:
-    host, port = parse_address(text)
-    return Endpoint(target=text, host=host, port=port)

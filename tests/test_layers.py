@@ -43,6 +43,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"exporter.fleet_page"}),
     frozenset({
         "exporter.bundled", "exporter.config", "exporter.control_targets", "exporter.demo",
+        "exporter.gateways",
         "exporter.recovery",
         "exporter.web",
     }),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from exporter.observations import Reason, RejectedBy
+from exporter.observations import TRUST_REASONS, Reason, RejectedBy
 
 MAX_MOMENTS = 16
 MAX_FAILURES = 8
@@ -43,6 +43,12 @@ class Failures:
     def last_at(self) -> datetime:
         """The latest one's moment."""
         return datetime.fromtimestamp(self.last_s, UTC)
+
+    @property
+    def proves_distrust(self) -> bool:
+        """Whether they witness that the device does not trust what it was shown."""
+        by_device = self.rejected_by is RejectedBy.DEVICE
+        return self.is_evidence and by_device and self.reason in TRUST_REASONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

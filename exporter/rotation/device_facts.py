@@ -8,7 +8,7 @@ from exporter.certificates import Certificate
 from exporter.fleet.held import Held, Holdings
 from exporter.fleet.model import FleetSnapshot
 from exporter.handshake_log.recent import Recent
-from exporter.observations import TRUST_REASONS, Reason, RejectedBy
+from exporter.observations import Reason
 from exporter.rotation.gateway_facts import candidate_chain
 from exporter.rotation.gathered import Gathered
 from exporter.rotation.kin import Judging
@@ -174,9 +174,7 @@ def _full_at(recent: Recent, since: Since) -> datetime | None:
 def _failing(recent: Recent, since: Since) -> tuple[Reason | None, datetime | None]:
     """Return why the device refuses the candidate, and when it last did, by a trusted source."""
     found = recent.failing_since(since.begun_at) if since.begun_at is not None else None
-    if found is None or not found.is_evidence or found.rejected_by is not RejectedBy.DEVICE:
-        return None, None
-    if found.reason not in TRUST_REASONS:
+    if found is None or not found.proves_distrust:
         return None, None
     return found.reason, found.last_at
 
