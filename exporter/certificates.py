@@ -283,6 +283,19 @@ def names_of(certificate: Certificate) -> Names:
     )
 
 
+def ca_flag_of(parsed: x509.Certificate) -> bool | None:
+    """Return what the basic constraints say of a CA (RFC 5280, 4.2.1.9); None: it has none.
+
+    Extensions that cannot be read say that it is none.
+    """
+    try:
+        return parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return None
+    except UNREADABLE:
+        return False
+
+
 def _alternative_names(parsed: x509.Certificate) -> tuple[x509.GeneralName, ...]:
     try:
         return tuple(parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from exporter.certificates import (
     Certificate,
     CertificateCache,
     Names,
+    ca_flag_of,
     describe,
     fingerprint_of,
     names_of,
@@ -22,6 +25,7 @@ from exporter.errors import CertificateError
 from tests.pki import Issued, Wishes, certificate_of, issue, make_ca, make_leaf, new_key, utc
 
 ROOT = make_ca("root")
+DATES = utc("2026-01-01"), utc("2027-01-01")
 LEAF = make_leaf(ROOT, "gw.test", "*.gw.test", "10.0.0.1", "fe80::1")
 
 ignores_the_serial_number = pytest.mark.filterwarnings("ignore:Parsed a serial number")
@@ -91,6 +95,27 @@ def test_a_negative_serial_number_is_shown_as_one() -> None:
 
     assert certificate_of(leaf).serial_number == "11223344"
     assert describe(changed(leaf, "020411223344", "0204ee223344")).serial_number == "-11ddccbc"
+
+
+@pytest.mark.parametrize(
+    ("constraints", "flag"),
+    [
+        ((), None),
+        (((x509.BasicConstraints(ca=True, path_length=None), True),), True),
+        (((x509.BasicConstraints(ca=False, path_length=None), True),), False),
+        (((x509.UnrecognizedExtension(x509.BasicConstraints.oid, b"\x30\xff"), True),), False),
+    ],
+)
+def test_whether_it_is_a_cas_is_read_from_the_basic_constraints(
+    constraints: tuple[tuple[x509.ExtensionType, bool], ...], flag: bool | None
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "some CA")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, *DATES)
+    for extension, is_critical in constraints:
+        builder = builder.add_extension(extension, is_critical)
+
+    assert ca_flag_of(builder.sign(key, SHA256())) is flag
 
 
 def test_a_certificate_without_end_ends_in_the_year_9999() -> None:

@@ -103,11 +103,10 @@ def group_text(group: Group, frame: Frame) -> str:
 
 def _rule_text(rule: Rule, frame: Frame) -> str:
     lines = [f"# {line}" for line in rule.why.splitlines()]
-    match rule:
-        case Recording():
-            lines += [f"- record: {rule.name}", *_expr(rule.expr)]
-        case Alert():
-            lines += [f"- alert: {rule.name}", *_expr(rule.expr), *_alert_lines(rule, frame)]
+    if isinstance(rule, Recording):
+        lines += [f"- record: {rule.name}", *_expr(rule.expr)]
+    else:
+        lines += [f"- alert: {rule.name}", *_expr(rule.expr), *_alert_lines(rule, frame)]
     return "\n".join(lines) + "\n"
 
 

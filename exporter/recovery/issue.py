@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
+from exporter.certificates import ca_flag_of
 from exporter.errors import CertificateError
 
 BACKDATED = timedelta(minutes=5)
@@ -164,9 +165,8 @@ def _check_issuer(issuer: x509.Certificate, now: datetime) -> None:
             f"the CA {name} is not valid now: it is so from {issuer.not_valid_before_utc:%Y-%m-%d}"
             f" to {issuer.not_valid_after_utc:%Y-%m-%d}; nothing by it is accepted"
         )
-    try:
-        is_ca = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
+    is_ca = ca_flag_of(issuer)
+    if is_ca is None:
         is_ca = issuer.version is x509.Version.v1
     if not is_ca:
         raise CertificateError(f"{name} is no CA; name the certificate of the old CA")

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from exporter.anchors import trust_store
-from exporter.certificates import UNREADABLE, Certificate
+from exporter.certificates import UNREADABLE, Certificate, ca_flag_of
 from exporter.recovery.issue import Wanted, fault_of_issued
 from exporter.verdicts.judge import judge
 
@@ -49,7 +49,7 @@ def _ca_faults(
     new: Certificate, old: Certificate, *, now: datetime, until: datetime, is_same_meant: bool
 ) -> Iterator[str]:
     parsed, before = new.parsed(), old.parsed()
-    if not _is_ca(parsed):
+    if not ca_flag_of(parsed):
         yield "the new CA does not say that it is one (basic constraints, CA:TRUE)"
     if not _may_sign(parsed):
         yield "the new CA may not sign certificates (key usage, keyCertSign)"
@@ -70,13 +70,6 @@ def _ca_faults(
         )
     if is_same_key:
         yield "the new CA has the old one's key: whoever holds that key holds the new one too"
-
-
-def _is_ca(parsed: x509.Certificate) -> bool:
-    try:
-        return parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
 
 
 def _may_sign(parsed: x509.Certificate) -> bool:

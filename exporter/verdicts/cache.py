@@ -4,10 +4,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from cryptography import x509
-
 from exporter.anchors import TrustStore
-from exporter.certificates import UNREADABLE, Certificate
+from exporter.certificates import Certificate, ca_flag_of
 from exporter.observations import Reason
 from exporter.verdicts.judge import judge
 from exporter.verdicts.model import Verdict
@@ -87,10 +85,4 @@ class Judge:
 
 
 def _may_be_ca(certificate: Certificate) -> bool:
-    try:
-        parsed = certificate.parsed()
-        return parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return True  # an old CA certificate, of version 1
-    except UNREADABLE:
-        return False
+    return ca_flag_of(certificate.parsed()) is not False  # one of version 1 has no extensions

@@ -287,6 +287,19 @@ def test_a_leaf_without_names_asks_for_none() -> None:
     assert found.gateways["gw-1"].candidate_faults == ()
 
 
+def test_a_leaf_whose_names_cannot_be_read_leaves_open_what_to_ask_for() -> None:
+    crooked = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\xff")
+    served = certificate_of(make_leaf(OLD, common_name="gw", extra=((crooked, False),), **_LIFE))
+    rotation = replace(
+        ROTATION,
+        marks=Marks(gateways={"gw-1": replace(MARK, before=served.fingerprint_sha256)}),
+    )
+
+    found = facts(gathered(chains={served.fingerprint_sha256: (served,)}), rotation)
+
+    assert "cannot be compared" in (found.gateways["gw-1"].candidate_faults or ("",))[0]
+
+
 def test_only_devices_behind_gateways_of_the_plan_are_asked_about() -> None:
     assert set(facts().devices) == {"dev-1"}
 

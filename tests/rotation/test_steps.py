@@ -264,6 +264,15 @@ def test_the_old_ca_is_removed_group_by_group_after_its_own_approval() -> None:
     assert step(view(needing, marks)) is None
 
 
+def test_a_device_that_let_the_old_ca_go_before_it_was_asked_is_not_asked_twice() -> None:
+    facts, marks = REMOVING
+    for name in DEVICES:
+        marks = mark_device(marks, name, removed_at=NOW - HOUR / 8, removed_tries=1)
+        facts = with_device(facts, name, trusts_old=False, reported_at=NOW - HOUR / 4, word=FAILED)
+
+    assert step(view(facts, marks)) is None
+
+
 def aborting(facts: Facts, marks: Marks, **more: object) -> Action | None:
     return next_action(view(facts, replace(marks, is_aborting=True), **more))  # type: ignore[arg-type] # by name
 

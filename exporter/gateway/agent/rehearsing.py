@@ -15,7 +15,6 @@ from exporter.gateway.agent.programs import Child, running
 from exporter.gateway.agent.terminator import free_port, until, write_whole
 
 FOLDER = "rehearsal"
-_NOTE = "rehearsal.pid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +85,27 @@ async def second(instance: Instance, *, within_s: float, clock: Clock) -> AsyncI
     Raises:
         DriverError: on entering; it ended, or did not listen in time.
     """
-    note = instance.scratch / _NOTE
-    async with running(instance.command, cwd=instance.scratch / FOLDER) as child:
-        await asyncio.to_thread(_remember, note, child.pid)
-        try:
-            await _listening(child, instance, within_s, clock)
-            yield instance.address
-        finally:
-            note.unlink(missing_ok=True)
+    async with (
+        running(instance.command, cwd=instance.scratch / FOLDER) as child,
+        remembered(child, instance.scratch, FOLDER),
+    ):
+        await _listening(child, instance, within_s, clock)
+        yield instance.address
+
+
+@asynccontextmanager
+async def remembered(child: Child, scratch: Path, what: str) -> AsyncIterator[None]:
+    """Note the child while the block runs: an agent after us ends it by ``end_leftover``."""
+    note = _note(scratch, what)
+    await asyncio.to_thread(_remember, note, child.pid)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def _note(scratch: Path, what: str) -> Path:
+    return scratch / f"{what}.pid"
 
 
 async def _listening(child: Child, instance: Instance, within_s: float, clock: Clock) -> None:
@@ -121,9 +133,9 @@ def _remember(note: Path, pid: int) -> None:
         write_whole(note, f"{pid} {found.started}\n")
 
 
-def end_leftover(scratch: Path) -> None:
+def end_leftover(scratch: Path, what: str = FOLDER) -> None:
     """End the instance that an agent before us left running when it was killed; blocks."""
-    note = scratch / _NOTE
+    note = _note(scratch, what)
     try:
         words = note.read_text("ascii", "replace").split()
     except OSError:

@@ -7,10 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography import x509
-
 from exporter.anchors import trust_store
-from exporter.certificates import UNREADABLE, Certificate, names_of
+from exporter.certificates import Certificate, ca_flag_of, names_of
 from exporter.verdicts.judge import judge
 from exporter.verdicts.paths import comparable, has_bad_signature
 from exporter.wording import listed
@@ -134,10 +132,4 @@ def _is_self_issued(certificate: Certificate) -> bool:
 
 
 def _is_ca(certificate: Certificate) -> bool:
-    try:
-        extensions = certificate.parsed().extensions
-        return extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
-    except UNREADABLE:
-        return False
+    return ca_flag_of(certificate.parsed()) is True

@@ -111,6 +111,7 @@ async def test_what_is_contrary_takes_the_place_of_what_was_asked_before(tmp_pat
             404,
             "not known behind this gateway: 'dev-9'",
         ),
+        ({"operation": "ADD", "certificate": "\ud800"}, 400, "no JSON"),
         ({"operation": "REPLACE", "certificate": "x"}, 422, "operation: Input should be"),
     ],
 )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from exporter.certificates import UNREADABLE, Certificate, read_pem
+from exporter.certificates import Certificate, ca_flag_of, read_pem
 from exporter.errors import CertificateError
 from exporter.gateway.agent.answers import RefusedError
 from exporter.gateway.messages import ErrorCode, TrustStoreReportRequest
@@ -84,8 +84,6 @@ def certificates_in(pem: str, what: str) -> Sequence[Certificate]:
         return read_pem(pem.encode(), what=what)
     except CertificateError as exc:
         raise RefusedError(ErrorCode.INVALID, str(exc)) from exc
-    except UnicodeEncodeError as exc:
-        raise RefusedError(ErrorCode.INVALID, f"{what} is no text") from exc
 
 
 def check_anchor(certificate: Certificate) -> None:
@@ -94,13 +92,10 @@ def check_anchor(certificate: Certificate) -> None:
     Raises:
         RefusedError: it is no CA's.
     """
-    try:
-        parsed = certificate.parsed()
-        is_ca = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        is_ca = certificate.parsed().version is _VERSION_1  # an old CA's has no extensions
-    except UNREADABLE:
-        is_ca = False
+    parsed = certificate.parsed()
+    is_ca = ca_flag_of(parsed)
+    if is_ca is None:
+        is_ca = parsed.version is _VERSION_1  # an old CA's has no extensions
     if not is_ca:
         raise RefusedError(
             ErrorCode.REFUSED, f"{certificate.subject} is not a CA's certificate (CA:TRUE)"

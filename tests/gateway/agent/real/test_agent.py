@@ -259,9 +259,21 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_certificate_in_full(
         wait_until(partial(is_settled, stand), within_s=60, what=f"one story after {where}")
         assert leaf_at(stand.real.port) in {before, after}, where
     assert stand.rotate(stand.new_chain(stand.new))["status"] == "SUCCESS"
+    assert programs_in(stand.agent.directory / "scratch") == []
     if KILLS >= 100:  # that many meet every step; a few may all come before or after it
         interrupted = stand.agent.text().count("a change was interrupted")
         assert interrupted >= KILLS / 5
+
+
+def programs_in(folder: Path) -> list[str]:
+    """The command lines, of all that runs, which name something in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended meanwhile
+            line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            if f"{folder}/" in line:
+                found.append(line)
+    return found
 
 
 def duration_of(work: Callable[[], object]) -> float:

@@ -219,7 +219,11 @@ class NginxDriver:
             DriverError: nginx does not run, refuses, or goes on with its old workers.
         """
         master = await asyncio.to_thread(self._master)
-        old = {worker.pid for worker in await asyncio.to_thread(_workers_of, master)}
+        # Just after its start a worker has still the master's title: it is an old one all the same
+        await until(
+            lambda: bool(_workers_of(master)), within_s=self._options.timeout, clock=self._clock
+        )
+        old = {child.pid for child in await asyncio.to_thread(children_of, master.pid)}
         loaded = await asyncio.to_thread(files.load, self._options.config)
         log = await asyncio.to_thread(LogTail, loaded.error_log)
         outcome = await self._nginx("-s", "reload", "-c", self._options.config)
