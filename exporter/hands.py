@@ -176,6 +176,7 @@ class ServiceHands:
             versions_detail=detail,
             is_rotation_in_charge=self._around.in_charge(gateway),
             is_removing=self._is_removing(certificates),
+            stores=tuple(f"{name}={file}" for name, file in self.store_files(gateway).items()),
         )
         return self._with_versions(seen, target, certificates) if certificates else seen
 

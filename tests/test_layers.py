@@ -77,6 +77,7 @@ PURE = (
     "exporter.remediation.measure", "exporter.remediation.readiness",
     "exporter.remediation.refusals", "exporter.remediation.hindsight",
     "exporter.recovery", "exporter.remediation.assemble", "exporter.remediation.sentences",
+    "exporter.remediation.way_out",
     "exporter.webhook.payload", "exporter.webhook.times", "exporter.alerts",
     "exporter.rotation.authority", "exporter.rotation.blockers", "exporter.rotation.devices",
     "exporter.rotation.gate", "exporter.rotation.model", "exporter.rotation.phases",

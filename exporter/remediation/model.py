@@ -228,6 +228,7 @@ class Evidence:
         is_killed: The kill switch is on.
         automatic_actions: Moments of the automatic actions in the fleet, of the last hour.
         own_operation_number: The highest that our journal knows of for this gateway.
+        stores: What devices behind it trust by the inventory, as ``NAME=FILE``: for a command.
     """
 
     gateway: str
@@ -253,6 +254,7 @@ class Evidence:
     automatic_actions: tuple[datetime, ...] = ()
     own_operation_number: int = 0
     approval: Approval | None = None
+    stores: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

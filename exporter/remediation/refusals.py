@@ -285,7 +285,8 @@ def _previous_expired(case: Weighed) -> str:
     previous, least_s = case.previous, case.options.previous_min_validity
     if previous is None or previous.not_after - case.now >= timedelta(seconds=least_s):
         return ""
-    return f"version {previous.number} ends at {previous.not_after:%Y-%m-%d %H:%M} UTC"
+    verb = "ends" if previous.not_after > case.now else "ended"
+    return f"version {previous.number} {verb} at {previous.not_after:%Y-%m-%d %H:%M} UTC"
 
 
 def _previous_revoked(case: Weighed) -> str:

@@ -13,12 +13,21 @@ from exporter.remediation.model import (
     PreviousVersion,
     Refusal,
 )
+from exporter.remediation.way_out import way_out
 
 _DONE = {
     Outcome.WOULD_ROLLBACK: "would roll back",
     Outcome.AWAITING_APPROVAL: "a person must approve",
     Outcome.ROLLBACK: "rolling back",
 }
+_NOTHING_TO_GO_BACK_TO = frozenset(
+    {
+        Refusal.NO_PREVIOUS,
+        Refusal.PREVIOUS_EXPIRED,
+        Refusal.PREVIOUS_REVOKED,
+        Refusal.PREVIOUS_BROKEN,
+    }
+)
 
 
 def sentence_of(
@@ -34,8 +43,17 @@ def sentence_of(
     previous = evidence.versions.previous if evidence.versions else None
     if outcome is Outcome.REFUSED or previous is None:
         why = "; ".join(f"{said} ({refusal})" for refusal, said in refusals.items())
-        return f"{seen}. Not rolled back: {why or 'it is not known what to go back to'}."
+        why = why or "it is not known what to go back to"
+        return f"{seen}. Not rolled back: {why}.{_way_out(evidence, refusals, witnesses)}"
     return f"{seen}; {_chance(evidence, forecast, previous)}: {_DONE[outcome]}."
+
+
+def _way_out(evidence: Evidence, refusals: Mapping[Refusal, str], witnesses: Sequence[str]) -> str:
+    """Return what a person can do; empty: nobody is out, or a new leaf by that CA helps nobody."""
+    is_needed = witnesses and not _NOTHING_TO_GO_BACK_TO.isdisjoint(refusals)
+    if not is_needed or Refusal.REMOVES_IN_FLIGHT in refusals:
+        return ""
+    return f" {way_out(evidence.gateway, evidence.stores)}"
 
 
 def _seen(evidence: Evidence, witnesses: Sequence[str]) -> str:

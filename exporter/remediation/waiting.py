@@ -1,7 +1,6 @@
 """Waits for the devices after a rollback; asks for the recovery of those that stay out."""
 
 import math
-import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +14,7 @@ from exporter.remediation.intents import Ending, Intent, Stage
 from exporter.remediation.measure import beside, measured
 from exporter.remediation.options import Options
 from exporter.remediation.records import Records
+from exporter.remediation.way_out import way_out
 from exporter.wording import listed
 
 _COUNT_EVERY_S = 1.0
@@ -154,12 +154,5 @@ class Waiting:
 
     def _way_out(self, intent: Intent) -> str:
         gateway = intent.identity.gateway
-        command = [
-            "fleet-tls-exporter", "recovery-bundle", "--csr", f"{gateway}.csr",
-            "--ca", "OLD_CA.pem", "--ca-key", "OLD_CA.key", "--output", f"{gateway}-recovery",
-        ]  # fmt: skip
         files = self._hands.store_files(gateway)
-        # The command judges by what the devices trust, and does nothing without
-        for store in [f"{name}={file}" for name, file in files.items()] or ["DEVICES.pem"]:
-            command += ["--trust-store", store]
-        return f"The way out without their network: {shlex.join(command)}"
+        return way_out(gateway, [f"{name}={file}" for name, file in files.items()])

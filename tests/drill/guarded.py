@@ -122,10 +122,10 @@ class GuardedFleet:
         """Call the agent; the answer's body."""
         return await _asked(self.agent_url + path, self.token, body)
 
-    async def rotate(self, issuer: Issued, mode: str = "none") -> None:
+    async def rotate(self, issuer: Issued, mode: str = "none", **dates: datetime) -> None:
         """Let the gateway serve a certificate by ``issuer``, proven by the agent."""
         csr = (await self.call("/gateway/certificates/csr", {}))["csr"]
-        chain = {"newCertificate": signed(csr, issuer), "validationMode": mode}
+        chain = {"newCertificate": signed(csr, issuer, **dates), "validationMode": mode}
         done = await self.call("/gateway/certificates/rotate", chain)
         assert done["status"] == "SUCCESS", done
 

@@ -21,6 +21,8 @@ _FAILING = _samples("device_failing", 'device="([^"]+)"', r"1(?:\.0)?")
 _ACCEPTS = _samples("device_accepts_gateway", "", r"1(?:\.0)?")
 _REPORTED = _samples("device_accepts_gateway", 'basis="reported"', r"1(?:\.0)?")
 _HEARD = _samples("handshake_last_success_timestamp_seconds", 'device="dev-', r"\S+")
+_LAST_SECONDS = timedelta(seconds=20)
+_JUST_BEFORE = timedelta(seconds=2)
 _KNOWN_BY = {Told.LOGS: _HEARD, Told.REPORTS: _REPORTED, Told.INVENTORY: _ACCEPTS}
 
 
@@ -30,11 +32,13 @@ class Ends:
 
     Attributes:
         ending: Of the action; empty: nothing is done.
-        refusal: Holds, where nothing is done; no other does.
+        refusal: Holds, where nothing is done.
+        beside: What may hold as well; nothing else does.
     """
 
     ending: str = ""
     refusal: str = ""
+    beside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +94,14 @@ async def ended(fleet: GuardedFleet) -> dict[str, Any] | None:
     return next(iter(await fleet.journal("outcome")), None)
 
 
-async def refused_for(fleet: GuardedFleet, refusal: str, since: datetime) -> dict[str, Any] | None:
-    """The decision that holds ``refusal`` alone, made since then."""
+async def refused_for(fleet: GuardedFleet, ends: Ends, since: datetime) -> dict[str, Any] | None:
+    """The decision that holds what it must and nothing else, made since then."""
     for entry in reversed(await fleet.journal("decision")):
         if datetime.fromisoformat(entry["at"]) < since:
             continue
         told: dict[str, Any] = await fleet.remediation(f"/decisions/{entry['number']}")
-        # The second where somebody is known to take that CA away
-        if refusal in told["refusals"] and set(told["refusals"]) <= {refusal, "removes_in_flight"}:
+        held = set(told["refusals"])
+        if ends.refusal in held and held <= {ends.refusal, *ends.beside}:
             return told
     return None
 
@@ -215,6 +219,28 @@ async def _a_person_is_refused_too(fleet: GuardedFleet, entry: dict[str, Any]) -
     assert not await fleet.journal("intent")
 
 
+async def _force_from_one_that_expires(fleet: GuardedFleet) -> None:
+    """All connect on a certificate in its last seconds; it is over before anybody notices."""
+    clock, count = SystemClock(), fleet.setting.count
+    ends_at = clock.now().replace(microsecond=0) + _LAST_SECONDS
+    await fleet.rotate(fleet.authorities.old_intermediate, not_after=ends_at)
+    served_at = clock.now()
+    await fleet.until(lambda: len(fleet.connected(served_at)) == count, "all on the last one")
+    await clock.sleep(max(0.0, (ends_at - _JUST_BEFORE - clock.now()).total_seconds()))
+    await _force(fleet)
+    await clock.sleep(max(0.0, (ends_at - clock.now()).total_seconds()))
+
+
+async def _nothing_to_go_back_to(fleet: GuardedFleet, entry: dict[str, Any]) -> None:
+    """It is over, also for a person; who is told the command that works."""
+    previous = entry["evidence"]["evidence"]["versions"]["previous"]
+    over_at, at = (datetime.fromisoformat(told) for told in (previous["not_after"], entry["at"]))
+    assert over_at < at, (over_at, at)
+    assert f"version {previous['number']} ended at " in entry["sentence"], entry["sentence"]
+    await _a_person_is_refused_too(fleet, entry)
+    await _check_command(fleet, entry["sentence"])
+
+
 def _ends_within_a_day(setting: Setting) -> Setting:
     return replace(setting, lasts=timedelta(hours=12))
 
@@ -248,15 +274,23 @@ SCENARIOS = {
             check=_others_are_told,
         ),
         Scenario(
-            name="previous-expired",
+            name="previous-ends-today",
             ends=Ends(refusal="previous_expired"),
             change=_ends_within_a_day,
             force=_force,
             check=_a_person_is_refused_too,
         ),
         Scenario(
+            name="previous-expired",
+            # What has expired is accepted by nobody either
+            ends=Ends(refusal="previous_expired", beside=frozenset({"no_gain"})),
+            force=_force_from_one_that_expires,
+            check=_nothing_to_go_back_to,
+        ),
+        Scenario(
             name="old-ca-removed",
-            ends=Ends(refusal="no_gain"),
+            # The second where somebody is known to take that CA away
+            ends=Ends(refusal="no_gain", beside=frozenset({"removes_in_flight"})),
             change=lambda setting: replace(setting, told=Told.REPORTS),
             prepare=_take_the_old_ca_away,
             force=_lose_the_new_one,
@@ -289,7 +323,7 @@ class Course:
         ends, fleet = self.scenario.ends, self.fleet
         if ends.ending:
             return await ended(fleet)
-        return await refused_for(fleet, ends.refusal, self.began_at)
+        return await refused_for(fleet, ends, self.began_at)
 
     async def check(self, entry: dict[str, Any]) -> None:
         """Raise AssertionError when it did not end as it must."""

@@ -637,3 +637,28 @@ def test_a_refusal_before_the_change_is_not_dated_after_it() -> None:
     early = every(18, failed_at=CHANGED - timedelta(minutes=1))
 
     assert "after version" not in decide_rollback(early, ACT, now=NOW).sentence
+
+
+def test_who_has_nothing_to_go_back_to_is_told_the_command_of_the_other_way_out() -> None:
+    known = replace(INCIDENT, stores=("fw 4=anchors/fw-4.pem",))
+    command = (
+        "fleet-tls-exporter recovery-bundle --csr gw-1.csr --ca OLD_CA.pem --ca-key OLD_CA.key"
+        " --output gw-1-recovery --trust-store "
+    )
+
+    for evidence, store in ((known, "'fw 4=anchors/fw-4.pem'"), (INCIDENT, "DEVICES.pem")):
+        told = decide_rollback(with_previous(evidence, not_after=NOW - DAY), ACT, now=NOW).sentence
+        assert "version 3 ended at 2026-11-24 12:05 UTC (previous_expired)" in told
+        assert told.endswith(f". The way out without their network: {command}{store}")
+
+
+def test_no_command_is_told_where_it_would_help_nobody() -> None:
+    expired = with_previous(INCIDENT, not_after=NOW - DAY)
+    for evidence in (
+        replace(expired, devices=()),
+        replace(expired, is_removing=True),
+        replace(INCIDENT, held_until=NOW + DAY),
+    ):
+        decision = decide_rollback(evidence, ACT, now=NOW)
+        assert decision.outcome is Outcome.REFUSED
+        assert "recovery-bundle" not in decision.sentence
