@@ -50,6 +50,7 @@ _VALUES: Mapping[str, set[str]] = {
 _OF_METRIC = {
     ("fleet_tls_remediation_decisions_total", "outcome"): {outcome.value for outcome in Outcome},
     ("fleet_tls_remediation_actions_total", "outcome"): {ending.value for ending in Ending},
+    ("fleet_tls_remediation_last_action_outcome", "outcome"): {ending.value for ending in Ending},
 }
 
 

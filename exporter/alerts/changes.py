@@ -8,6 +8,7 @@ from exporter.durations import format_duration
 _R = "fleet_tls_remediation_"
 # Overtaken or stopped before anything was sent is no failure; whatever else there may be is one
 _BAD = 'outcome!~"recovered|overtaken|stopped"'
+_HELD = f"max by (job, gateway) ({_R}hold_until_timestamp_seconds)"
 _OVERLAP = "max by (job, rotation) (fleet_tls_rotation_overlap_end_timestamp_seconds)"
 _IN_OVERLAP = 'max by (job, rotation) (fleet_tls_rotation_phase{phase="overlap"}) == 1'
 
@@ -74,7 +75,6 @@ and on (job, rotation) ({_IN_OVERLAP})
 
 def remediation_rules(values: Remediations) -> tuple[Rule, ...]:
     """Return the rules about the guarded rollback."""
-    within = format_duration(values.told_within)
     return (
         Alert(
             name="FleetTLSRemediationActed",
@@ -91,26 +91,30 @@ def remediation_rules(values: Remediations) -> tuple[Rule, ...]:
         Alert(
             name="FleetTLSRemediationRefused",
             severity=Severity.WARNING,
-            scope=Scope.FLEET,
-            expr=f"sum by (job) (max by (job, outcome)"
-            f' (increase({_R}decisions_total{{outcome="refused"}}[{within}]))) > 0',
-            summary="a rollback was asked for and refused",
-            description="An alert asked for a rollback and the evidence spoke against it"
-            f' ({{{{ $value | printf "%.0f" }}}} within {within}). A person has to decide;'
-            " `explain` tells each reason.",
+            scope=Scope.GATEWAY,
+            expr=f"max by (job, gateway) ({_R}refused) == 1",
+            for_s=values.refused_for,
+            summary="a rollback of {{ $labels.gateway }} is asked for and refused",
+            description="An alert asks for a rollback of {{ $labels.gateway }}, and the evidence"
+            " speaks against it while the fault lasts. A person has to decide."
+            " `fleet-tls-exporter remediation status` tells each reason and, where there is"
+            " nothing to go back to, the exact `recovery-bundle` command.",
             dashboard=CHANGES,
         ),
         Alert(
             name="FleetTLSRemediationFailed",
             severity=Severity.CRITICAL,
-            scope=Scope.FLEET,
-            expr=f"sum by (job) (max by (job, outcome)"
-            f" (increase({_R}actions_total{{{_BAD}}}[{within}]))) > 0",
-            summary="a rollback did not bring the devices back",
-            description="A rollback did not end with the devices back"
-            f' ({{{{ $value | printf "%.0f" }}}} within {within}). It is not tried again by'
-            " itself. `fleet-tls-exporter journal` tells which gateway it is, who is out, and the"
-            " exact `recovery-bundle` command.",
+            scope=Scope.GATEWAY,
+            why="Until a person releases the gateway, who has seen to it, or its hold is over",
+            expr=f"""
+max by (job, gateway, outcome) ({_R}last_action_outcome{{{_BAD}}}) == 1
+and on (job, gateway)
+{_HELD} > time()
+""",
+            summary="a rollback of {{ $labels.gateway }} did not bring the devices back",
+            description="The rollback of {{ $labels.gateway }} ended as {{ $labels.outcome }}."
+            " It is not tried again by itself. `fleet-tls-exporter journal --gateway"
+            " {{ $labels.gateway }}` tells who is out, and the exact `recovery-bundle` command.",
             dashboard=CHANGES,
         ),
         *_standing(values),
@@ -123,7 +127,7 @@ def _standing(values: Remediations) -> tuple[Alert, ...]:
             name="FleetTLSRemediationHeld",
             severity=Severity.INFO,
             scope=Scope.GATEWAY,
-            expr=f"max by (job, gateway) ({_R}hold_until_timestamp_seconds) > time()",
+            expr=f"{_HELD} > time()",
             survives_gaps=False,
             summary="{{ $labels.gateway }} is held",
             description="Nothing changes {{ $labels.gateway }} by itself until"

@@ -192,7 +192,8 @@ class Remediations(BaseModel):
 
     model_config = _STRICT
 
-    told_within: Span = Field(3_600.0, description="How long an action or a refusal is told.")
+    told_within: Span = Field(3_600.0, description="How long an action is told.")
+    refused_for: Wait = Field(60.0, description="A rollback is asked for and refused.")
     not_ready_for: Wait = Field(3_600.0, description="No way back for a gateway.")
 
 

@@ -294,6 +294,10 @@ class Outcome(StrEnum):
     ROLLBACK = "rollback"
 
 
+_UNDER_WAY_OR_OVER = frozenset({Refusal.IN_PROGRESS, Refusal.ALERT_RESOLVED})
+_RECOVERED = frozenset({Refusal.ALREADY_RECOVERED, Refusal.TOO_FEW_WITNESSES})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """A decision about one gateway, with all its reasons.
@@ -316,6 +320,14 @@ class Decision:
     identity: Identity | None
     plan_hash: str
     sentence: str
+
+    @property
+    def is_left_to_a_person(self) -> bool:
+        """Whether the fault lasts, and nothing is done about it by itself."""
+        if self.outcome is not Outcome.REFUSED or not _UNDER_WAY_OR_OVER.isdisjoint(self.refusals):
+            return False
+        # Served already, and refused by many all the same: that is not over
+        return not self.refusals.keys() >= _RECOVERED
 
     @property
     def gist(self) -> object:

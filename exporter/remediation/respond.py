@@ -17,7 +17,7 @@ from exporter.remediation.codec import Case, decided
 from exporter.remediation.decide import Question
 from exporter.remediation.hands import Hands
 from exporter.remediation.intents import Intent, Stage, TakenError
-from exporter.remediation.model import AlertState, Decision, Evidence, Outcome
+from exporter.remediation.model import AlertState, Asker, Decision, Evidence, Outcome
 from exporter.remediation.options import Options
 from exporter.remediation.records import Past, Records
 from exporter.remediation.stats import RemediationStats
@@ -147,6 +147,7 @@ class Responder:
             self._watched.pop(asked.gateway, None)  # something new: look at once
         firing = await self._inbox.firing_gateways()
         self._watched = {name: self._watched.get(name) or _Watch() for name in sorted(firing)}
+        self.stats.asked_about(self._watched)
         for gateway, watch in self._watched.items():
             if self._clock.monotonic() >= watch.next_s:
                 await self._look(gateway)
@@ -225,6 +226,8 @@ class Responder:
     async def _settle(self, case: Case, by: str) -> Decided:
         gateway = case.evidence.gateway
         before = self.last.get(gateway)
+        if case.question.asker is Asker.AUTOMATION:
+            self.stats.looked(case.decision)
         if case.decision.outcome is Outcome.ROLLBACK:
             hold = timedelta(seconds=case.options.hold)
             intent = await self._records.intend(case, hold=hold, by=by)

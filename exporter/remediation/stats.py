@@ -1,7 +1,7 @@
 """What is shown of remediation in the metrics; a ``LineSource`` of the exposition."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from exporter.clock import Clock
@@ -27,8 +27,9 @@ class RemediationStats:
         self._refusals = Counter(dict.fromkeys(Refusal, 0))
         self._actions = Counter(dict.fromkeys(Ending, 0))
         self._holds: dict[str, datetime] = {}
-        self._acted: dict[str, datetime] = {}
-        self._automatic: list[datetime] = []
+        self._latest: dict[str, Intent] = {}
+        self._refused: dict[str, bool] = {}
+        self._automatic: dict[str, datetime] = {}
         self.score = Score()
         """How would-be rollbacks turned out."""
         self.ready: dict[str, Readiness] = {}
@@ -45,6 +46,15 @@ class RemediationStats:
         self._decisions[decision.outcome] += 1
         self._refusals.update(list(decision.refusals))
 
+    def asked_about(self, gateways: Collection[str]) -> None:
+        """Take note about which gateways alerts fire: whatever else was refused is over."""
+        for gateway in self._refused.keys() - set(gateways):
+            self._refused[gateway] = False
+
+    def looked(self, decision: Decision) -> None:
+        """Take note of what an alert's look came to, also where nothing new was decided."""
+        self._refused[decision.gateway] = decision.is_left_to_a_person
+
     def intended(self, intent: Intent, hold: timedelta) -> None:
         """Take note of an action that began."""
         self._note(intent)
@@ -52,6 +62,7 @@ class RemediationStats:
 
     def ended(self, intent: Intent) -> None:
         """Count how an action ended."""
+        self._note(intent)
         if intent.stage is Stage.ENDED and intent.ending is not None:
             self._actions[intent.ending] += 1
 
@@ -63,15 +74,15 @@ class RemediationStats:
             self._holds[gateway] = until
 
     def _note(self, intent: Intent) -> None:
-        self._acted[intent.identity.gateway] = intent.intended_at
+        self._latest[intent.identity.gateway] = intent
         if intent.asker is Asker.AUTOMATION:
-            self._automatic.append(intent.intended_at)
+            self._automatic[intent.key] = intent.intended_at
 
     @property
     def budget_remaining(self) -> int:
         """How many automatic actions are allowed in the present hour."""
         since = self._clock.now() - _HOUR
-        self._automatic = [at for at in self._automatic if at > since]
+        self._automatic = {key: at for key, at in self._automatic.items() if at > since}
         return max(0, self._options().max_actions_per_hour - len(self._automatic))
 
     @property
@@ -105,7 +116,13 @@ class RemediationStats:
             "refusals_total": _counted("reason", self._refusals),
             "actions_total": _counted("outcome", self._actions),
             "hold_until_timestamp_seconds": _moments(self.holds),
-            "last_action_timestamp_seconds": _moments(self._acted),
+            "last_action_timestamp_seconds": _moments(
+                {name: intent.intended_at for name, intent in self._latest.items()}
+            ),
+            "last_action_outcome": _outcomes(self._latest),
+            "refused": (
+                f"{_at(name)} {int(is_so)}" for name, is_so in sorted(self._refused.items())
+            ),
             "would_be_actions": _would_be(self.score),
             "budget_remaining": (f" {self.budget_remaining}",),
         }
@@ -116,6 +133,13 @@ def _counted(
     label: str, counts: Mapping[Outcome, int] | Mapping[Refusal, int] | Mapping[Ending, int]
 ) -> Iterable[str]:
     return (f'{{{label}="{value}"}} {count}' for value, count in counts.items())
+
+
+def _outcomes(latest: Mapping[str, Intent]) -> Iterable[str]:
+    for name, intent in sorted(latest.items()):
+        for ending in Ending:
+            labels = f'gateway="{label_value(name)}",outcome="{ending}"'
+            yield f"{{{labels}}} {int(intent.ending is ending)}"
 
 
 def _would_be(score: Score) -> Iterable[str]:

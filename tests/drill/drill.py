@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from exporter.alerts import Values, rules_text
-from exporter.alerts.values import Endpoints, Handshakes, Refusal
+from exporter.alerts.values import Endpoints, Handshakes, Refusal, Remediations
 from exporter.clock import SystemClock
 from tests.alerting import DOCS, Inbox, alertmanager, inbox, prometheus
 from tests.drill.fleet import DEVICES, watched_fleet
@@ -26,6 +26,7 @@ VALUES = Values(
     refusal=Refusal(logged_for=5.0, device_certificate_for=5.0),
     endpoints=Endpoints(not_verified_for=5.0, gateway_unreachable_for=5.0, changed_within=15.0),
     handshakes=Handshakes(window=30.0, ratio_for=5.0),
+    remediation=Remediations(refused_for=5.0),
 )
 """What differs from the values that ship: an outage in seconds."""
 WAITS = {"group_wait": "1s", "group_interval": "5s", "repeat_interval": "1m"}

@@ -209,6 +209,8 @@ async def _drilled(watch: _Watch, scenario: Scenario) -> Drilled:
         await clock.sleep(_POLL_S)
     fault = ", ".join(sorted(last - timeline.steps.keys()))
     fault = f"never seen: {fault}" if fault else await _fault(course, entry)
+    if scenario.ends.ending == "recovered" and f"told {_REFUSED}" in timeline.steps:
+        fault = fault or f"{_REFUSED} sent a person after nothing"
     served = timeline.steps.get(_SERVED)
     return Drilled(
         scenario=scenario,

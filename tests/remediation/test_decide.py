@@ -639,6 +639,28 @@ def test_a_refusal_before_the_change_is_not_dated_after_it() -> None:
     assert "after version" not in decide_rollback(early, ACT, now=NOW).sentence
 
 
+@pytest.mark.parametrize(
+    ("outcome", "refusals", "is_left"),
+    [
+        (Outcome.REFUSED, {Refusal.NO_GAIN}, True),
+        (Outcome.REFUSED, {Refusal.GATEWAY_HELD}, True),
+        (Outcome.REFUSED, {Refusal.TOO_FEW_WITNESSES}, True),
+        # Served already, and many refuse it
+        (Outcome.REFUSED, {Refusal.GATEWAY_HELD, Refusal.ALREADY_RECOVERED}, True),
+        (Outcome.REFUSED, {Refusal.ALREADY_RECOVERED, Refusal.TOO_FEW_WITNESSES}, False),
+        (Outcome.REFUSED, {Refusal.GATEWAY_HELD, Refusal.IN_PROGRESS}, False),
+        (Outcome.REFUSED, {Refusal.NO_GAIN, Refusal.ALERT_RESOLVED}, False),
+        (Outcome.WOULD_ROLLBACK, set(), False),
+    ],
+)
+def test_what_is_left_to_a_person(outcome: Outcome, refusals: set[Refusal], is_left: bool) -> None:
+    decision = decide_rollback(INCIDENT, ACT, now=NOW)
+
+    told = replace(decision, outcome=outcome, refusals=dict.fromkeys(refusals, "so it is"))
+
+    assert told.is_left_to_a_person is is_left
+
+
 def test_who_has_nothing_to_go_back_to_is_told_the_command_of_the_other_way_out() -> None:
     known = replace(INCIDENT, stores=("fw 4=anchors/fw-4.pem",))
     command = (

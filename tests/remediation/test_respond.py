@@ -23,12 +23,13 @@ from exporter.remediation.respond import BusyError, Decided, Responder
 from exporter.store import Store
 from exporter.webhook.inbox import Inbox
 from exporter.webhook.payload import read_delivery
-from tests.remediation.cases import ACT, ALL_OUT, NOW, OLD
+from tests.remediation.cases import ACT, ALL_OUT, NOW, OLD, connecting
 from tests.remediation.scripted import HastyClock, ScriptedApi, ScriptedHands
 from tests.webhook.bodies import alert, body
 
 OK = OperationStatus.SUCCESS
 DEVICES = tuple(f"dev-{n:02}" for n in range(1, 19))
+RECOVERED = replace(ALL_OUT, devices=tuple(connecting(n) for n in range(1, 19)))
 BY_HAND = Question(asker=Asker.PERSON, is_permitted_to_act=True)
 
 
@@ -118,6 +119,41 @@ async def test_an_alert_ends_the_outage(stand: Stand) -> None:
         stand.counted("decisions_total")
     )
     assert stand.counted("budget_remaining") == {"fleet_tls_remediation_budget_remaining 2"}
+
+
+async def test_nobody_is_called_for_a_refusal_once_the_rollback_was_good(stand: Stand) -> None:
+    await stand.deliver(alert(1))
+    await until(has_ended(stand, Ending.RECOVERED))
+    stand.hands.evidence = RECOVERED
+
+    after = (await looked(stand)).decision
+
+    assert after.outcome is Outcome.REFUSED
+    assert Refusal.ALREADY_RECOVERED in after.refusals
+    assert stand.counted("refused") == {'fleet_tls_remediation_refused{gateway="gw-1"} 0'}
+    ended = {line for line in stand.counted("last_action_outcome") if not line.endswith(" 0")}
+    assert ended == {
+        'fleet_tls_remediation_last_action_outcome{gateway="gw-1",outcome="recovered"} 1'
+    }
+
+
+async def test_a_refusal_calls_somebody_as_long_as_an_alert_asks(stand: Stand) -> None:
+    stand.hands.evidence = replace(ALL_OUT, is_rotation_in_charge=True)
+    refused = 'fleet_tls_remediation_refused{gateway="gw-1"}'
+    assert stand.counted("refused") == set()
+
+    await stand.deliver(alert(1))
+    await until(lambda: stand.counted("refused") == {f"{refused} 1"})
+    await stand.deliver(alert(1, status="resolved"))
+    await until(lambda: stand.counted("refused") == {f"{refused} 0"})
+
+
+async def test_a_person_s_question_calls_nobody(stand: Stand) -> None:
+    stand.hands.evidence = replace(ALL_OUT, is_rotation_in_charge=True)
+
+    await stand.responder.ask("gw-1", AlertState.NONE, BY_HAND)
+
+    assert stand.counted("refused") == set()
 
 
 async def test_two_hundred_deliveries_make_one_action(stand: Stand) -> None:

@@ -78,6 +78,31 @@ REMEDIATION = (
         help="When the gateway was last changed by a rollback.",
     ),
     _metric(
+        name=f"{_R}last_action_outcome",
+        kind=Kind.GAUGE,
+        labels=("gateway", "outcome"),
+        help="1 for how the gateway's latest rollback ended, 0 for the other ends.",
+        notes="All 0 while it is under way. From the store, so also after a restart; absent for"
+        " gateways that were never rolled back. Only `recovered` is a good end; after `overtaken`"
+        " and `stopped` nothing was changed.",
+        examples=(
+            (
+                "not back, and no person has released the gateway yet",
+                'fleet_tls_remediation_last_action_outcome{outcome="not_back"} == 1'
+                " and on (gateway) fleet_tls_remediation_hold_until_timestamp_seconds > time()",
+            ),
+        ),
+    ),
+    _metric(
+        name=f"{_R}refused",
+        kind=Kind.GAUGE,
+        labels=("gateway",),
+        help="1: an alert asks for a rollback, which is refused while the fault lasts; 0: not so.",
+        notes="0 as well when the fault is over, or an action is under way: nobody has to do"
+        " anything then. Absent for gateways that no alert has asked about since the start.",
+        examples=(("left to a person", "fleet_tls_remediation_refused == 1"),),
+    ),
+    _metric(
         name=f"{_R}budget_remaining",
         kind=Kind.GAUGE,
         help="How many automatic actions are still allowed in the present hour.",
