@@ -14,7 +14,7 @@ from exporter.fleet import Fleet
 from exporter.fleet.model import TargetState
 from exporter.gateway.agent.driver import Address
 from exporter.gateway.agent.looking import Looker, Thoroughness
-from exporter.gateway.agent.proof import fault_of, leaf_of
+from exporter.gateway.agent.proof import fault_of, kinds_beside, leaf_of
 from exporter.gateway.api import ManagementApi
 from exporter.gateway.messages import GatewayCertificates
 from exporter.gateways import Gateways
@@ -150,7 +150,9 @@ class ServiceHands:
         name = endpoint_of(target).server_name
         looker = Looker(self._clock, Thoroughness(server_names=(name,) if name else ()))
         seen = await looker.round(addresses)
-        return Looked(fingerprint=leaf_of(seen), fault=fault_of(seen, chain) or "")
+        fault = fault_of(seen, chain)
+        said = "; ".join(filter(None, (fault, kinds_beside(seen)))) if fault else ""
+        return Looked(fingerprint=leaf_of(seen), fault=said)
 
     async def gather(self, gateway: str, alert: AlertState) -> Evidence:
         """Return all evidence about ``gateway``, looked at now; what fails is left unknown."""

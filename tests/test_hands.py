@@ -385,6 +385,8 @@ async def test_what_is_shown_to_one_kind_of_key_only_is_not_served(tmp_path: Pat
 
     assert looked.fingerprint is None
     assert "RSA only: the leaf" in looked.fault
+    kinds = f"(EC P-256 {fingerprint(OLD)[:16]}, RSA 2048 {fingerprint(of_rsa)[:16]})"
+    assert f"leaves of several kinds are served at once {kinds}, and a version has" in looked.fault
 
 
 async def test_another_chain_behind_the_right_leaf_is_not_what_was_meant(tmp_path: Path) -> None:

@@ -178,6 +178,35 @@ async def test_a_gateway_that_goes_back_for_one_kind_of_key_only_is_not_rolled_b
     assert len(fake.asked("rollback")) == 1
 
 
+async def test_where_a_leaf_of_each_kind_is_served_nothing_is_sent_until_a_person_has_seen_to_it(
+    tmp_path: Path,
+) -> None:
+    fake, secrets = after_the_rotation(), tmp_path / "secrets"
+    of_rsa = make_leaf(OLD_CA, NAME, key=new_key("RSA 2048"), **DATES)
+    both, context = server_context(secrets, [NEW]), server_context(secrets, [NEW])
+    load_chain(both, secrets, [of_rsa])
+    async with fake.serving() as api:
+        async with (
+            listening(say_nothing, tls=both) as port,
+            working(tmp_path, address=f"127.0.0.1:{port}", api=api) as work,
+        ):
+            intent = await work.carry_out.serve(await work.intend())
+            detail = str((await work.last_facts())["detail"])
+        assert fake.asked("rollback") == []
+        async with (
+            listening(say_nothing, tls=context) as port,  # the other one was taken out
+            working(tmp_path, address=f"127.0.0.1:{port}", api=api) as work,
+        ):
+            fake.script("rollback", says_success(fake, secrets, context))
+            again = await work.carry_out.serve(await work.intend())
+
+    assert (intent.stage, intent.ending) == (Stage.ENDED, Ending.NOT_SERVED)
+    assert detail.startswith("nothing was sent: ")
+    assert "leaves of several kinds are served at once (EC P-256 " in detail
+    assert "take the others out of the terminator's configuration and ask again" in detail
+    assert (again.stage, again.round) == (Stage.SERVED, 2)
+
+
 async def test_a_platform_that_says_success_and_does_nothing_has_not_rolled_back(
     tmp_path: Path,
 ) -> None:

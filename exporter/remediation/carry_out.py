@@ -128,7 +128,12 @@ class CarryOut:
                 if told.ending in {None, Ending.OVERTAKEN}:
                     return told
             await self._clock.sleep(_PAUSE_S * 2**attempt)
-        return await self._look(intent, api)
+        told = await self._look(intent, api)
+        if told.ending is Ending.UNPROVEN and not await self._records.was_sent(intent):
+            # Once a person has seen to what is in the way, the same may be intended again
+            detail = f"nothing was sent: {told.detail}"
+            return Told(ending=Ending.NOT_SERVED, detail=detail)
+        return told
 
     async def _look(self, intent: Intent, api: ManagementApi) -> Told:
         """Say what is served now: the target (go on), what was before, or something else."""

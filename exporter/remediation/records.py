@@ -133,6 +133,14 @@ class Records:
             await append(connection, Kind.ATTEMPT, body, at=at, gateway=intent.identity.gateway)
             return True
 
+    async def was_sent(self, intent: Intent) -> bool:
+        """Return whether its request was ever about to be sent, by whichever process."""
+        gateway, after = intent.identity.gateway, intent.decision_number
+        async with self._store.reading() as connection:
+            tried = await entries(connection, gateway=gateway, kinds=[Kind.ATTEMPT], after=after)
+        told = [one.facts() for one in tried]
+        return any((one.get("key"), one.get("sends")) == (intent.key, "rollback") for one in told)
+
     async def attempt(self, intent: Intent, *, at: datetime, facts: Mapping[str, object]) -> Entry:
         """Note something that was tried, seen or answered on the way."""
         body = {"key": intent.key, **facts}

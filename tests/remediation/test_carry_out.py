@@ -244,7 +244,8 @@ async def test_while_we_cannot_look_nothing_is_sent(stand: Stand) -> None:
 
     intent = await stand.carry_out.serve(await stand.intend())
 
-    assert intent.ending is Ending.UNPROVEN
+    assert intent.ending is Ending.NOT_SERVED
+    assert str((await stand.last_facts())["detail"]).startswith("nothing was sent: its versions ")
     assert stand.api.sent == []
 
 

@@ -112,6 +112,23 @@ def leaf_of(looks: Iterable[Seen]) -> str | None:
     return leaves.pop() if len(leaves) == 1 else None
 
 
+def kinds_beside(looks: Iterable[Seen]) -> str:
+    """Return why a leaf for each kind of key cannot be rolled back; empty: there is one kind.
+
+    A version has one chain: one of the leaves would be another, and the others stay as they are.
+    """
+    leaves = {one.key: one.chain[0] for one in looks if one.chain}
+    if len({key.partition(" ")[0] for key in leaves}) < 2:
+        return ""
+    told = ", ".join(f"{key} {_short(leaf)}" for key, leaf in sorted(leaves.items()))
+    return (
+        f"leaves of several kinds are served at once ({told}), and a version has one: going back"
+        " would change that one and leave the others, which proves nothing for their clients;"
+        " take the others out of the terminator's configuration and ask again, or put back the"
+        " file of each by hand"
+    )
+
+
 def _by_address(looks: Sequence[Seen]) -> Iterable[tuple[Address, list[Seen]]]:
     groups: dict[Address, list[Seen]] = {}
     for one in looks:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.gateway.agent.driver import Address
-from exporter.gateway.agent.proof import Seen, Way, fault_of, leaf_of
+from exporter.gateway.agent.proof import Seen, Way, fault_of, kinds_beside, leaf_of
 from exporter.probe.openssl import Manner, Signatures
 
 HERE, THERE = Address(host="127.0.0.1", port=8883), Address(host="::1", port=8883)
@@ -74,3 +74,14 @@ def test_two_leaves_at_once_are_no_leaf() -> None:
     assert leaf_of([GOOD, GOOD]) == NEW
     assert leaf_of([GOOD, replace(GOOD, chain=(OLD,))]) is None
     assert leaf_of([]) is None
+
+
+def test_a_leaf_for_each_kind_of_key_is_told() -> None:
+    ec, other = replace(GOOD, key="EC P-256"), replace(GOOD, key="EC P-384", chain=(OLD,))
+    rsa = replace(GOOD, key="RSA 2048", chain=(OLD,))
+    refused = Seen(way=RSA_WAY, is_refused=True)
+
+    assert kinds_beside([ec, other, refused]) == ""
+    assert kinds_beside([]) == ""
+    told = kinds_beside([ec, rsa, rsa])
+    assert f"at once (EC P-256 {NEW[:16]}, RSA 2048 {OLD[:16]}), and a version has one" in told
