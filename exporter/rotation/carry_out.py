@@ -162,7 +162,8 @@ class CarryOut:
         if rotation_blockers(view, name):
             return rotation  # judged again at the moment of sending: something is in its way
         mark, number = rotation.marks.gateway(name), await self._operation(name)
-        rotation = _marked(rotation, name, replace(mark, intended=Step.ROTATE))
+        asked = replace(mark, intended=Step.ROTATE, asked_at=self._now)
+        rotation = _marked(rotation, name, asked)
         await self._note(rotation, Step.ROTATE, {"operation_number": number}, gateway=name)
         request = RotateRequest(
             new_certificate=rotation.orders[name].chain,
@@ -173,10 +174,14 @@ class CarryOut:
         try:
             answer = await self._ask_to_rotate(rotation, name, request, fence)
         except ExporterError as exc:
-            await self._note(rotation, Step.ROTATE, {"error": str(exc)}, gateway=name)
+            told = {"error": str(exc)}
+            is_answered = not (isinstance(exc, GatewayError) and exc.is_outcome_unknown)
         else:
             told = {"answer": answer.status, "detail": answer.detail}
-            await self._note(rotation, Step.ROTATE, told, gateway=name)
+            is_answered = True
+        if is_answered:
+            rotation = _marked(rotation, name, replace(asked, asked_at=None))
+        await self._note(rotation, Step.ROTATE, told, gateway=name)
         return rotation
 
     async def _ask_to_rotate(

@@ -12,7 +12,13 @@ from exporter.rotation.devices import (
     unwilling,
 )
 from exporter.rotation.model import Consent, GatewayFacts, Phase
-from exporter.rotation.phases import consent_needed, needed_until, soak_until
+from exporter.rotation.phases import (
+    UNANSWERED,
+    consent_needed,
+    is_unanswered,
+    needed_until,
+    soak_until,
+)
 from exporter.rotation.view import View
 
 Check = Callable[[View], Iterator[Blocker]]
@@ -117,6 +123,10 @@ def _candidate(view: View, found: GatewayFacts) -> Iterator[Blocker]:
         return
     for fault in found.candidate_faults:
         yield of_gateway(found.name, BlockReason.CANDIDATE_FAULT, fault)
+    if mark.asked_at is not None and is_unanswered(mark, view.now):
+        said = "it was asked and did not answer: it may take its new chain yet"
+        until = mark.asked_at + UNANSWERED
+        yield of_gateway(found.name, BlockReason.RETRYING, said, expected_at=until)
     if mark.retry_at is not None and view.now < mark.retry_at:
         said = "it did not take its new chain; it is tried again by itself"
         yield of_gateway(found.name, BlockReason.RETRYING, said, expected_at=mark.retry_at)

@@ -245,6 +245,8 @@ class GatewayMark:
         candidate: Leaf of the chain that was signed for it.
         rehearsed: Leaf that was met on its second port.
         intended: ``rotate`` or ``roll_back`` was begun and has not been seen to be done.
+        asked_at: When it was asked to take its candidate, as long as no answer came: it may take
+            it yet.
         rotated_at: When the candidate was proven to be served; None: it was not, or was taken
             back.
         is_confirmed: The dead-man's wait was ended.
@@ -257,6 +259,7 @@ class GatewayMark:
     candidate: str | None = None
     rehearsed: str | None = None
     intended: Step | None = None
+    asked_at: datetime | None = None
     rotated_at: datetime | None = None
     is_confirmed: bool = False
     rolled_back_at: datetime | None = None

@@ -8,6 +8,7 @@ from exporter.rotation.model import (
     Consent,
     DeviceFacts,
     Facts,
+    GatewayMark,
     Marks,
     Phase,
     Plan,
@@ -17,6 +18,9 @@ from exporter.rotation.model import (
     included,
 )
 from exporter.rotation.options import Options
+
+# Longer than an agent takes for a change, with the proof of it
+UNANSWERED = timedelta(minutes=5)
 
 # What is not listed is not allowed. Where a step may leave a phase or not, facts tell which.
 TRANSITIONS: Mapping[tuple[Phase, Step], frozenset[Phase]] = {
@@ -188,6 +192,14 @@ def _drift_at(planned: PlannedGateway, served: str, marks: Marks) -> str:
     if served == before and mark.is_confirmed:
         return f"{planned.name} serves again what it served before, and nobody here put it back"
     return ""
+
+
+def is_unanswered(mark: GatewayMark, now: datetime) -> bool:
+    """Return whether a gateway that was asked to take its candidate may still be about to.
+
+    Its agent goes on also when we, who asked, are gone.
+    """
+    return mark.asked_at is not None and timedelta(0) <= now - mark.asked_at < UNANSWERED
 
 
 def before_of(planned: PlannedGateway, marks: Marks) -> str:

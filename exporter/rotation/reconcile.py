@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from exporter.rotation.model import Facts, GatewayMark, Marks, Plan, PlannedGateway, Step
 from exporter.rotation.options import Options
-from exporter.rotation.phases import before_of
+from exporter.rotation.phases import before_of, is_unanswered
 from exporter.rotation.steps import MOST_TRIES
 
 
@@ -41,12 +41,14 @@ def _told(
     mark = marks.gateway(planned.name)
     is_new = served == mark.candidate
     is_old = served == before_of(planned, marks)
-    if mark.intended is Step.ROTATE and is_new:
+    is_late = mark.intended is None and mark.rotated_at is None and mark.asked_at is not None
+    if is_new and (mark.intended is Step.ROTATE or is_late):
         fresh = replace(
-            mark, intended=None, rotated_at=now, is_confirmed=False, tries=0, retry_at=None
-        )
+            mark, intended=None, asked_at=None, rotated_at=now, is_confirmed=False, tries=0,
+            retry_at=None,
+        )  # fmt: skip
         return Found(gateway=planned.name, mark=fresh, why="it is seen to serve its new chain")
-    if mark.intended is Step.ROTATE and is_old:
+    if mark.intended is Step.ROTATE and is_old and not is_unanswered(mark, now):
         return _failed(planned.name, mark, now=now, options=options)
     if mark.intended is Step.ROLL_BACK and is_old:
         return _back(planned.name, mark, "it was put back", now=now)
@@ -68,8 +70,8 @@ def _failed(name: str, mark: GatewayMark, *, now: datetime, options: Options) ->
 def _back(name: str, mark: GatewayMark, why: str, *, now: datetime) -> Found:
     said = mark.rolled_back_why or why
     fresh = replace(
-        mark, intended=None, rotated_at=None, is_confirmed=False, tries=0, retry_at=None,
-        rolled_back_at=now, rolled_back_why=said,
+        mark, intended=None, asked_at=None, rotated_at=None, is_confirmed=False, tries=0,
+        retry_at=None, rolled_back_at=now, rolled_back_why=said,
     )  # fmt: skip
     return Found(gateway=name, mark=fresh, why=said)
 

@@ -9,6 +9,7 @@ from exporter.gateway.messages import DeviceUpdateStatus
 from exporter.rotation.devices import still_trusting, untrusting
 from exporter.rotation.gate import gate_of, removal_blockers, waiting
 from exporter.rotation.model import DeviceFacts, Phase, Step
+from exporter.rotation.phases import is_unanswered
 from exporter.rotation.view import View
 
 MOST_TRIES = 3
@@ -103,6 +104,8 @@ def _leaving(view: View) -> Action | None:
             why = "the old CA is trusted again"
             return Action(step=Step.RE_ADD, devices=due, anchor=view.plan.old_ca, why=why)
         return _finish(Phase.ABORTED, "REMOVE was stopped; who had let it go was asked to add it")
+    if any(is_unanswered(mark, view.now) for mark in view.marks.gateways.values()):
+        return None  # it may serve the new chain in a moment: nothing is taken back before
     if view.position.on_new or _unseen(view):
         return _left_serving(view)
     marks = view.marks.gateways.values()

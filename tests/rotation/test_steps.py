@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from exporter.gateway.messages import DeviceUpdateStatus
 from exporter.observations import Reason
 from exporter.rotation.blockers import BlockReason
-from exporter.rotation.gate import gate_of
+from exporter.rotation.gate import gate_of, rotation_blockers
 from exporter.rotation.model import (
     ENDED,
     Consent,
@@ -355,6 +355,23 @@ def test_an_intent_is_settled_by_what_is_served() -> None:
     assert found(with_gateway(FACTS, "gw-1", served="e" * 64), begun) == {}
     gone = replace(FACTS, gateways={})
     assert found(gone, begun) == {}
+
+
+def test_a_gateway_that_was_asked_and_did_not_answer_may_take_its_chain_yet() -> None:
+    asked = mark_gateway(VALIDATED, "gw-1", intended=Step.ROTATE, asked_at=NOW - HOUR / 60)
+    assert found(FACTS, asked) == {}
+    blockers = rotation_blockers(view(FACTS, asked), "gw-1")
+    assert [(one.reason, one.expected_at) for one in blockers] == [
+        (BlockReason.RETRYING, NOW + 4 * HOUR / 60)
+    ]
+    assert aborting(FACTS, asked) is None  # nor is the anchor taken back from under it
+
+    long_ago = mark_gateway(asked, "gw-1", asked_at=NOW - HOUR / 12)
+    failed, _ = found(FACTS, long_ago)["gw-1"]
+    assert (failed.tries, failed.intended) == (1, None)
+    late = with_gateway(FACTS, "gw-1", served=candidate("gw-1"))
+    done, _ = found(late, replace(VALIDATED, gateways={"gw-1": failed}))["gw-1"]
+    assert (done.rotated_at, done.asked_at) == (NOW, None)
 
 
 def test_a_way_back_is_noted_once_it_is_seen_and_keeps_its_reason() -> None:
