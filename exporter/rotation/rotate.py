@@ -27,13 +27,12 @@ from exporter.rotation.records import Records, Rotation, with_marks
 from exporter.rotation.renewal import is_only_to_be_proven
 from exporter.rotation.seen import Seen, seen_of
 from exporter.rotation.steps import next_action
-from exporter.rotation.view import View, view_of
+from exporter.rotation.view import View, absence_to_keep, view_of
 
 log = logging.getLogger(__name__)
 
 _MOST_STEPS = 1_000
 _PATIENCE_S = 20.0
-_MUCH_LONGER = 1.25
 _SHOWN_ENDED = timedelta(days=1)
 
 _P = ParamSpec("_P")
@@ -225,8 +224,9 @@ class Rotator:
         marks, changes = rotation.marks, dict[str, object]()
         if view.phase is not marks.phase:
             changes |= {"phase": view.phase, "phase_at": view.now}
-        absent_s = view.facts.longest_absence_s
-        if absent_s > max(_MUCH_LONGER * marks.longest_absence_s, rotation.plan.overlap_s):
+        before = self.seen.get(rotation.plan.id)
+        absent_s = absence_to_keep(view, before.view if before is not None else None)
+        if absent_s is not None:
             changes["longest_absence_s"] = absent_s
         if not changes:
             return rotation

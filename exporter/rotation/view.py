@@ -7,6 +7,8 @@ from exporter.rotation.model import DeviceFacts, Facts, Marks, Phase, Plan, behi
 from exporter.rotation.options import Options
 from exporter.rotation.phases import Position, position_of
 
+_MUCH_LONGER = 1.25
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -44,6 +46,20 @@ def view_of(plan: Plan, facts: Facts, marks: Marks, *, now: datetime, options: O
         now=now,
         position=position_of(plan, facts, marks, now=now, options=options),
     )
+
+
+def absence_to_keep(view: View, before: View | None) -> float | None:
+    """Return for how long a device was silent, where no later look would tell; None: nothing new.
+
+    While it lasts, each look tells it: so it is kept when it has grown much, and at its end.
+    """
+    now_s = view.facts.longest_absence_s
+    was_s = before.facts.longest_absence_s if before is not None else 0.0
+    kept_s, longest_s = view.marks.longest_absence_s, max(now_s, was_s)
+    if longest_s <= max(kept_s, view.plan.overlap_s):
+        return None
+    is_over = now_s < was_s
+    return longest_s if is_over or longest_s > _MUCH_LONGER * kept_s else None
 
 
 def gateway_state(view: View, name: str) -> str:

@@ -51,7 +51,12 @@ class Killed(BaseException):
 
 @dataclass
 class Device:
-    """One device: what it really trusts, and whether it is there."""
+    """One device: what it really trusts, and whether it is there.
+
+    Attributes:
+        asleep_until: Until then it neither comes, nor reports, nor fetches what is to be changed.
+        failure: What it says of each update, none of which it carries out.
+    """
 
     name: str
     gateway: str
@@ -63,7 +68,26 @@ class Device:
     by_ticket_only: bool = False
     full_at: datetime | None = None
     failing: Reason | None = None
-    dark_at: datetime | None = None
+    device_class: str = "sensor"
+    heard_at: datetime = START
+    asleep_until: datetime = START
+    waiting: list[tuple[TrustStoreOperation, str]] = field(default_factory=list)
+    failure: str = ""
+    ignores_removals: bool = False
+
+    def update(self, operation: TrustStoreOperation, anchor: str) -> None:
+        if self.failure:
+            return
+        if operation is TrustStoreOperation.ADD and not self.ignores_adds:
+            self.store.add(anchor)
+        if operation is TrustStoreOperation.REMOVE and not self.ignores_removals:
+            self.store.discard(anchor)
+
+    @property
+    def word(self) -> DeviceUpdateStatus:
+        if self.waiting:
+            return DeviceUpdateStatus.PENDING
+        return DeviceUpdateStatus.FAILED if self.failure else DeviceUpdateStatus.COMPLETE
 
 
 @dataclass
@@ -151,8 +175,10 @@ class ScriptedFleet:
         return (OLD_CA if gateway.serving == gateway.before else NEW_CA) in device.store
 
     def connect(self, device: Device) -> None:
-        if device.is_dead:
+        if device.is_dead or self.clock.now() < device.asleep_until:
             return
+        while device.waiting:
+            device.update(*device.waiting.pop())
         if not self.trusts(device):
             device.failing = Reason.UNKNOWN_CA
         elif not device.by_ticket_only and device.failing is None:
@@ -191,25 +217,34 @@ class ScriptedFleet:
                 for name, one in self.gateways.items()
             },
             devices={name: self._device(one, now) for name, one in self.devices.items()},
-            longest_absence_s=self.absence_s,
+            longest_absence_s=max(self.absence_s, *map(self._absence_s, self.devices.values())),
         )
+
+    def _absence_s(self, device: Device) -> float:
+        return (self.clock.now() - self._heard_at(device)).total_seconds()
+
+    def _heard_at(self, device: Device) -> datetime:
+        now = self.clock.now()
+        return device.heard_at if now < device.asleep_until else now
 
     def _device(self, device: Device, now: datetime) -> DeviceFacts:
         gateway = self.gateways[device.gateway]
+        heard_at = self._heard_at(device)
         is_new = gateway.serving == gateway.candidate_leaf
         silent = device.never_reports
         return DeviceFacts(
             name=device.name,
             gateway=device.gateway,
-            device_class="sensor",
+            device_class=device.device_class,
             group=device.group,
             contact_interval_s=3_600.0,
-            last_seen_at=now,
-            reported_at=None if silent else now,
-            fresh_until=None if silent else now + 3 * HOUR,
+            last_seen_at=heard_at,
+            reported_at=None if silent else heard_at,
+            fresh_until=None if silent else heard_at + 3 * HOUR,
             trusts_new=None if silent else NEW_CA in device.store,
             trusts_old=None if silent else OLD_CA in device.store,
-            word=DeviceUpdateStatus.COMPLETE,
+            word=device.word,
+            error=device.failure,
             accepts_candidate=NEW_CA in device.store,
             full_at=device.full_at if is_new else None,
             is_by_ticket=device.by_ticket_only,
@@ -322,12 +357,13 @@ class ScriptedApi:
             device = self._fleet.devices[name]
             if device.is_dead:
                 continue
-            if request.operation is TrustStoreOperation.REMOVE:
-                device.store.discard(anchor)
-                if not self._fleet.trusts(device):
-                    self._fleet.dark.add(name)
-            elif not device.ignores_adds:
-                device.store.add(anchor)
+            if self._fleet.clock.now() < device.asleep_until:
+                device.waiting.append((request.operation, anchor))
+                continue
+            device.update(request.operation, anchor)
+            is_removal = request.operation is TrustStoreOperation.REMOVE
+            if is_removal and not self._fleet.trusts(device):
+                self._fleet.dark.add(name)
         self._fleet.fault("after update")
         return TrustStoreUpdate(operation_id="op", devices=request.device_ids or ())
 

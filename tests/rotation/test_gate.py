@@ -12,7 +12,7 @@ from exporter.rotation.gate import CHECKS, gate_of, removal_blockers, rotation_b
 from exporter.rotation.model import ENDED, Consent, Phase, Step
 from exporter.rotation.phases import TRANSITIONS, consent_needed
 from exporter.rotation.steps import FORWARD, confirm_within_s, next_action
-from exporter.rotation.view import View
+from exporter.rotation.view import View, absence_to_keep
 from tests.rotation.cases import (
     APPROVED,
     DAY,
@@ -332,3 +332,26 @@ def test_a_rotation_of_which_the_journal_does_not_know_begins_no_overlap() -> No
     assert seen.position.overlap_end is None
     assert ("r-1", R.DRIFT) in told(seen)
     assert R.OVERLAP in {one.reason for one in removal_blockers(seen)}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "kept", "told"),
+    [
+        (None, 6.0, 0.0, None),
+        (None, 8.0, 0.0, 8.0),
+        (8.0, 9.0, 8.0, None),
+        (10.0, 10.5, 8.0, 10.5),
+        (9.0, 0.1, 8.0, 9.0),
+        (9.0, 0.1, 9.0, None),
+    ],
+)
+def test_a_long_silence_is_kept_when_it_has_grown_much_and_when_it_is_over(
+    was: float | None, now: float, kept: float, told: float | None
+) -> None:
+    def seen(days: float) -> View:
+        facts = replace(FACTS, longest_absence_s=days * 86_400)
+        return view(facts, replace(ORDERED, longest_absence_s=kept * 86_400))
+
+    found = absence_to_keep(seen(now), None if was is None else seen(was))
+
+    assert found == (None if told is None else told * 86_400)

@@ -1,0 +1,117 @@
+"""Each situation of a rotation that the safety specification names, and the tests of it."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SAFETY = Path(__file__).parents[3] / "shared" / "SAFETY.md"
+S = "rotation/test_situations.py::test_"
+G = "rotation/test_gate.py::test_"
+A = "rotation/test_authority.py::test_"
+W = "rotation/test_rotate.py::test_"
+CHAIN = (f"{A}a_bad_chain_is_refused_with_a_sentence", f"{G}a_gateway_holds_the_plan")
+HANGS = f"{G}nothing_is_removed_while_something_hangs_on_the_old_ca"
+LACKING = f"{W}eighteen_of_eighteen_with_one_device_lacking_the_anchor"
+TICKETS = (
+    f"{W}clients_by_ticket_only_keep_the_gate_and_the_agent_goes_back",
+    "rotation/test_story.py::test_clients_that_come_by_ticket_only_keep_the_gate_shut",
+)
+BY_HAND = (
+    f"{W}a_change_by_hand_stops_it_until_it_is_undone",
+    f"{W}a_change_by_hand_may_be_adopted",
+)
+
+# The specification's own words
+SPECIFIED = (
+    '"18/18" with one device lacking the anchor; a report without it later; device joins, retires,'
+    " is renamed; 40 sleep for 9 days; bad new CA (each fault); chain by a third CA, without"
+    " intermediate, other key, a name missing; canary by tickets only; one class fails; the canary"
+    " is off; old CA used yesterday; 3 of 18 fail to REMOVE; old version ends inside the overlap;"
+    " client CA with live device certificates; second start; hand rotation; upgrade in the middle;"
+    " all of our services down through the overlap"
+)
+ROTATION: Mapping[str, tuple[str, ...]] = {
+    '"18/18" with one device lacking the anchor': (LACKING,),
+    "a report without it later": (
+        f"{S}a_device_whose_later_report_lacks_the_anchor_keeps_its_gateway_back",
+    ),
+    "device joins": (
+        f"{S}a_device_that_joins_in_the_middle_gets_the_anchor_before_anything_else",
+    ),
+    "retires": (f"{S}a_device_that_retires_is_waited_for_no_longer",),
+    "is renamed": (f"{S}a_device_under_another_name_is_asked_as_one_that_is_not_known",),
+    "40 sleep for 9 days": (
+        f"{S}forty_devices_that_sleep_for_nine_days_are_waited_for_by_name",
+        f"{G}a_long_silence_is_kept_when_it_has_grown_much_and_when_it_is_over",
+    ),
+    "bad new CA (each fault)": (
+        f"{A}a_bad_ca_is_refused_with_a_sentence",
+        f"{A}a_ca_that_is_signed_by_sha1_is_refused",
+        f"{G}a_bad_ca_and_an_empty_fleet_hold_the_plan",
+    ),
+    "chain by a third CA": CHAIN,
+    "without intermediate": CHAIN,
+    "other key": CHAIN,
+    "a name missing": CHAIN,
+    "canary by tickets only": TICKETS,
+    "one class fails": (
+        f"{S}a_class_of_devices_that_refuses_is_named_and_its_gateway_alone_goes_back",
+    ),
+    "the canary is off": (f"{S}a_canary_device_that_is_off_lets_nothing_pass",),
+    "old CA used yesterday": (
+        f"{S}a_gateway_that_used_the_old_ca_yesterday_keeps_it_from_being_removed",
+        HANGS,
+    ),
+    "3 of 18 fail to REMOVE": (
+        f"{S}three_of_eighteen_that_fail_to_remove_are_named_and_it_is_not_done",
+    ),
+    "old version ends inside the overlap": (f"{G}a_gateway_holds_the_plan",),
+    "client CA with live device certificates": (
+        HANGS,
+        f"{G}a_person_may_say_that_devices_have_certificates_of_another_ca",
+    ),
+    "second start": (f"{W}a_second_start_is_refused",),
+    "hand rotation": BY_HAND,
+    "upgrade in the middle": (f"{S}a_service_of_another_version_goes_on_in_the_middle",),
+    "all of our services down through the overlap": (
+        f"{S}while_all_of_our_services_are_down_nothing_is_removed",
+    ),
+}
+# What was asked for besides
+FURTHER: Mapping[str, tuple[str, ...]] = {
+    "a device that never reports": (f"{W}a_device_that_never_reports_is_named",),
+    "says COMPLETE without the anchor": (LACKING,),
+    "a full store": (f"{S}a_full_store_is_named_with_the_devices_own_words_until_it_has_room",),
+    "the new CA carries the old CA's subject or key": (f"{A}a_bad_ca_is_refused_with_a_sentence",),
+    "a canary that starts failing": (f"{W}a_canary_that_starts_failing_is_put_back_alone",),
+    "killed and started again": (f"{W}killed_at_any_moment_it_goes_on_by_looking",),
+}
+ALL = [
+    (situation, test)
+    for situation, tests in (*ROTATION.items(), *FURTHER.items())
+    for test in tests
+]
+_NAMED = re.compile(r"^\*\*Rotation\*\*:\s*(.*?)\.$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("situation", "test"), ALL)
+def test_each_situation_of_a_rotation_has_its_test(situation: str, test: str) -> None:
+    file, _, name = test.partition("::")
+
+    text = (HERE.parent / file).read_text("utf-8")
+
+    assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), situation
+
+
+def test_the_table_holds_every_situation_of_the_specification_word_by_word() -> None:
+    assert list(ROTATION) == [" ".join(one.split()) for one in re.split("[;,]", SPECIFIED)]
+    assert all(ROTATION.values())
+
+
+def test_the_specification_has_not_got_more_situations_meanwhile() -> None:
+    told = _NAMED.search(SAFETY.read_text("utf-8")) if SAFETY.exists() else None
+
+    assert told is None or " ".join(told[1].split()) == SPECIFIED
