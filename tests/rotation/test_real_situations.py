@@ -1,0 +1,208 @@
+"""What a rotation meets on its way, on real terminators, with real devices that fail or lie.
+
+One standing fleet goes through many situations; each is named in ``test_table``.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.clock import SystemClock
+from exporter.demo.pki import Issued, Wishes, issue
+from tests.gateway.agent.real.terminators import Start, haproxy, mosquitto, nginx
+from tests.rotation.real import Life, RealFleet, real_fleet
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+DAY = timedelta(days=1)
+ENDED = {"done", "rolled_back", "aborted"}
+# Each terminator is minutes of CPU: that is for the campaign
+ONES = ["nginx", "haproxy", "mosquitto"] if "FLEET_TLS_CAMPAIGN" in os.environ else ["nginx"]
+DROPS_TICKETS: Mapping[str, Start] = {
+    "nginx": nginx,
+    "haproxy": partial(haproxy, apply="reload"),
+    "mosquitto": partial(mosquitto, drop_tickets=True),
+}
+KEEPS_TICKETS: Mapping[str, Start] = {
+    "nginx": partial(
+        nginx, chosen=True, more="ssl_session_ticket_key keys; ssl_session_timeout 1h;"
+    ),
+    "haproxy": haproxy,
+    "mosquitto": mosquitto,
+}
+
+
+def another_ca(name: str, *, by_key_of: Issued | None = None) -> str:
+    now = SystemClock().now()
+    wishes = Wishes(
+        common_name=name, is_ca=True, not_before=now - DAY, not_after=now + 3_000 * DAY
+    )
+    return issue(wishes, key=None if by_key_of is None else by_key_of.key).pem.decode()
+
+
+@pytest.mark.parametrize("name", ONES)
+async def test_whatever_a_ca_a_signer_or_a_device_lacks_keeps_the_gate_until_it_is_mended(
+    name: str, tmp_path: Path
+) -> None:
+    behind = {"gw-1": 5}
+    async with real_fleet(tmp_path, DROPS_TICKETS[name], behind, silent={"dev-02"}) as fleet:
+        lives, served = fleet.lives, await fleet.gateways["gw-1"].served()
+        lives["dev-03"].is_lying = True
+        lives["dev-04"].fails_with("No space left on device")
+        lives["dev-05"].is_on = False
+
+        await no_ca_that_carries_what_the_old_one_has(fleet)
+        await no_chain_that_lacks_something(fleet)
+        await fleet.service.approve()
+        await each_device_that_lacks_the_anchor_is_named(fleet)
+        await fleet.all_come("dev-01", "dev-02", "dev-03", "dev-04")
+        assert await fleet.gateways["gw-1"].served() == served
+
+        await each_device_is_mended_in_turn(fleet)
+        await fleet.service.until(lambda seen: seen["phase"] == "canary")
+        await fleet.all_come()
+
+    assert {one: life.refusals() for one, life in lives.items() if life.refusals()} == {}
+
+
+async def no_ca_that_carries_what_the_old_one_has(fleet: RealFleet) -> None:
+    old = fleet.authorities.old_ca
+    subject = old.certificate.subject.rfc4514_string().removeprefix("CN=")
+    for new_ca, said in (
+        (another_ca(subject), "bears the old one's subject with another key"),
+        (another_ca("Another name", by_key_of=old), "has the old one's key"),
+    ):
+        plan = await fleet.service.post("/plan", new_ca=new_ca)
+
+        told = [one for one in plan["gate"]["blockers"] if one["reason"] == "new_ca"]
+        assert said in told[0]["unblocks"]
+        assert len(told) == 1
+
+
+async def no_chain_that_lacks_something(fleet: RealFleet) -> None:
+    fleet.sign_with_fault("intermediate")
+    started = await fleet.service.post("/start", by="anna")
+    for said, next_fault in (("unknown_ca", "name"), ("lacks the names 127.0.0.1", "")):
+        await fleet.service.until(partial(is_faulty, said))
+        fleet.sign_with_fault(next_fault)
+        await fleet.service.post("/resume", rotation=started["id"], by="anna")
+
+
+def is_faulty(said: str, seen: Mapping[str, Any]) -> bool:
+    """Whether the gateway's chain is refused with these words."""
+    return any(
+        (one["name"], one["reason"]) == ("gw-1", "candidate_fault") and said in one["unblocks"]
+        for one in seen["gate"]["blockers"]
+    )
+
+
+async def each_device_that_lacks_the_anchor_is_named(fleet: RealFleet) -> None:
+    told = await fleet.held(
+        ("dev-02", "never_reported"),
+        ("dev-03", "anchor_missing"),
+        ("dev-04", "failed"),
+        ("dev-05", "pending"),
+    )
+    assert "COMPLETE" in told["dev-03"]
+    assert "No space left on device" in told["dev-04"]
+    counts = (await fleet.service.rotation())["devices"]
+    assert counts == {"total": 5, "synced": 1, "on_new_chain": 0}
+
+
+async def each_device_is_mended_in_turn(fleet: RealFleet) -> None:
+    lives, rotation = fleet.lives, await fleet.service.rotation()
+    lives["dev-03"].is_lying = False
+    lives["dev-04"].fails_with("")
+    # They had failed too often to be asked again without a person
+    await fleet.service.post("/resume", rotation=rotation["id"], by="anna")
+    await fleet.held(("dev-02", "never_reported"), ("dev-05", "pending"))
+    lives["dev-05"].is_on = True
+    await fleet.held(("dev-02", "never_reported"))
+    lives["dev-02"].is_silent = False
+
+
+@pytest.mark.parametrize("name", ONES)
+async def test_canaries_by_ticket_only_or_that_fail_hold_all_others_and_go_back_alone(
+    name: str, tmp_path: Path
+) -> None:
+    behind = {"gw-1": 2, "gw-2": 2}
+    async with real_fleet(tmp_path, KEEPS_TICKETS[name], behind) as fleet:
+        one, two = fleet.gateways.values()
+        old = {await one.served(), await two.served()}
+        await fleet.service.post("/start", by="anna")
+        await fleet.service.approve()
+
+        await a_canary_that_fails_goes_back(fleet)
+        assert {await one.served(), await two.served()} == old
+        by_ticket = await a_canary_by_ticket_only_keeps_the_gate(fleet)
+        assert await two.served() in old
+        assert await one.served() not in old
+        if fleet.gateways["gw-1"].real.name != "mosquitto":
+            # Where nobody tells which handshake is full, the tickets' two hours are waited for
+            await a_batch_that_fails_goes_back_alone(fleet)
+            assert await two.served() in old
+            assert await one.served() not in old
+        await it_ends_as_rolled_back(fleet)
+        assert {await one.served(), await two.served()} == old
+        await fleet.all_come()
+
+    # By its ticket a device goes on whatever is served: that is the trap
+    assert by_ticket.refusals() == []
+    assert fleet.lives["dev-04"].refusals() == []
+
+
+async def a_canary_that_fails_goes_back(fleet: RealFleet) -> None:
+    failing = fleet.lives["dev-02"]
+    only_the_old(fleet, failing)
+    told = await fleet.held(("gw-1", "rolled_back"))
+    assert f"devices refuse the new chain: {failing.device.device_class}" in told["gw-1"]
+    assert failing.refusals()
+    await fleet.all_come()
+
+
+def only_the_old(fleet: RealFleet, life: Life) -> None:
+    """Let a device say that it trusts the new CA, and verify by the old one alone."""
+    store = fleet.layout.directory / f"{life.device.name}-only"
+    store.mkdir()
+    (store / "old-ca.pem").write_bytes(fleet.authorities.old_ca.pem)
+    life.client.only = store
+
+
+async def a_canary_by_ticket_only_keeps_the_gate(fleet: RealFleet) -> Life:
+    life, rotation = fleet.lives["dev-01"], await fleet.service.rotation()
+    life.client.by_ticket = True
+    fleet.lives["dev-02"].client.only = None
+    await fleet.service.post("/resume", rotation=rotation["id"], by="anna")
+    if fleet.gateways["gw-1"].real.name == "mosquitto":
+        await fleet.held(
+            ("dev-01", "tickets_only"), ("dev-02", "tickets_only"), ("gw-1", "unconfirmed")
+        )
+        return life
+    await fleet.held(("dev-01", "tickets_only"))
+    await fleet.all_come()
+    assert (await fleet.held(("dev-01", "tickets_only")))["dev-01"].startswith("it came back by")
+    return life
+
+
+async def a_batch_that_fails_goes_back_alone(fleet: RealFleet) -> None:
+    only_the_old(fleet, fleet.lives["dev-03"])
+    fleet.lives["dev-01"].client.by_ticket = False
+    await fleet.held(("gw-2", "rolled_back"))
+    await fleet.all_come()
+    seen = await fleet.service.rotation()
+    assert seen["phase"] == "rotating"
+    assert {one["gateway"]: one["state"] for one in seen["gateways"]} == {
+        "gw-1": "settled", "gw-2": "rolled_back",
+    }  # fmt: skip
+
+
+async def it_ends_as_rolled_back(fleet: RealFleet) -> None:
+    rotation = await fleet.service.rotation()
+    await fleet.service.post("/abort", rotation=rotation["id"], by="anna", reason="not today")
+    ended = await fleet.service.until(lambda seen: seen["phase"] in ENDED)
+    assert ended["phase"] == "rolled_back"
