@@ -290,22 +290,26 @@ class _Standing:
     running: list[asyncio.Task[None]]
     url: str = ""
 
+    @property
+    def _directory(self) -> Path:
+        return self.layout.directory / f"{self.name}-agent"
+
     async def begin(self, start: Start, terminators: ExitStack) -> Gateway:
+        # HAProxy's sockets lie there, and a socket's path is short
         folder, loop = self.layout.directory / self.name, asyncio.get_running_loop()
 
         def before(settings: Mapping[str, object]) -> None:
             # It makes ``current``: without that no terminator starts
             asyncio.run_coroutine_threadsafe(self._agent(settings), loop).result(WITHIN_S)
 
-        made = start(folder / "terminator", Versions(folder / "agent"), before=before)
+        made = start(folder, Versions(self._directory), before=before)
         real = await asyncio.to_thread(terminators.enter_context, made)
         return Gateway(self.name, real, self.url)
 
     async def _agent(self, settings: Mapping[str, object]) -> None:
         document = self.layout.write_agent_config(self.devices, self._first(), settings)
-        directory = str(self.layout.directory / self.name / "agent")
         options = Options.model_validate_json(
-            json.dumps({**document, "directory": directory}), strict=True
+            json.dumps({**document, "directory": str(self._directory)}), strict=True
         )
         url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         running = run_agent(options, SystemClock(), listening=url.set_result)

@@ -64,7 +64,10 @@ class Stand:
         await self.rotator.approve("r-1", hash_, by="ann")
 
     async def until(self, phase: Phase, *, limit: int = 1_500) -> None:
-        """Go on by half hours, a person approving what waits for nothing else."""
+        """Go on by half hours, a person approving what waits for nothing else.
+
+        In the overlap nothing but days is waited for.
+        """
         for _ in range(limit):
             is_taken = await self.tick()
             assert not self.fleet.dark
@@ -75,5 +78,5 @@ class Stand:
             if {reason for _, reason in self.blockers} == {BlockReason.AWAITING_APPROVAL}:
                 await self.approve()
             else:
-                await self.fleet.pass_time(HOUR / 2)
+                await self.fleet.pass_time(6 * HOUR if self.phase is Phase.OVERLAP else HOUR / 2)
         raise AssertionError(f"{self.phase}: {self.blockers}")

@@ -161,8 +161,8 @@ async def a_canary_that_fails_goes_back(fleet: RealFleet) -> None:
     only_the_old(fleet, failing)
     told = await fleet.held(("gw-1", "rolled_back"))
     assert f"devices refuse the new chain: {failing.device.device_class}" in told["gw-1"]
-    assert failing.refusals()
     await fleet.all_come()
+    assert failing.refusals()
 
 
 def only_the_old(fleet: RealFleet, life: Life) -> None:

@@ -12,6 +12,9 @@ S = "rotation/test_situations.py::test_"
 G = "rotation/test_gate.py::test_"
 A = "rotation/test_authority.py::test_"
 W = "rotation/test_rotate.py::test_"
+REAL = "rotation/test_real_situations.py::test_"
+LACKS = f"{REAL}whatever_a_ca_a_signer_or_a_device_lacks_keeps_the_gate_until_it_is_mended"
+CANARIES = f"{REAL}canaries_by_ticket_only_or_that_fail_hold_all_others_and_go_back_alone"
 CHAIN = (f"{A}a_bad_chain_is_refused_with_a_sentence", f"{G}a_gateway_holds_the_plan")
 HANGS = f"{G}nothing_is_removed_while_something_hangs_on_the_old_ca"
 LACKING = f"{W}eighteen_of_eighteen_with_one_device_lacking_the_anchor"
@@ -34,7 +37,7 @@ SPECIFIED = (
     " all of our services down through the overlap"
 )
 ROTATION: Mapping[str, tuple[str, ...]] = {
-    '"18/18" with one device lacking the anchor': (LACKING,),
+    '"18/18" with one device lacking the anchor': (LACKING, LACKS),
     "a report without it later": (
         f"{S}a_device_whose_later_report_lacks_the_anchor_keeps_its_gateway_back",
     ),
@@ -51,14 +54,16 @@ ROTATION: Mapping[str, tuple[str, ...]] = {
         f"{A}a_bad_ca_is_refused_with_a_sentence",
         f"{A}a_ca_that_is_signed_by_sha1_is_refused",
         f"{G}a_bad_ca_and_an_empty_fleet_hold_the_plan",
+        LACKS,
     ),
     "chain by a third CA": CHAIN,
-    "without intermediate": CHAIN,
+    "without intermediate": (*CHAIN, LACKS),
     "other key": CHAIN,
-    "a name missing": CHAIN,
-    "canary by tickets only": TICKETS,
+    "a name missing": (*CHAIN, LACKS),
+    "canary by tickets only": (*TICKETS, CANARIES),
     "one class fails": (
         f"{S}a_class_of_devices_that_refuses_is_named_and_its_gateway_alone_goes_back",
+        CANARIES,
     ),
     "the canary is off": (f"{S}a_canary_device_that_is_off_lets_nothing_pass",),
     "old CA used yesterday": (
@@ -82,11 +87,24 @@ ROTATION: Mapping[str, tuple[str, ...]] = {
 }
 # What was asked for besides
 FURTHER: Mapping[str, tuple[str, ...]] = {
-    "a device that never reports": (f"{W}a_device_that_never_reports_is_named",),
-    "says COMPLETE without the anchor": (LACKING,),
-    "a full store": (f"{S}a_full_store_is_named_with_the_devices_own_words_until_it_has_room",),
-    "the new CA carries the old CA's subject or key": (f"{A}a_bad_ca_is_refused_with_a_sentence",),
-    "a canary that starts failing": (f"{W}a_canary_that_starts_failing_is_put_back_alone",),
+    "a device that never reports": (f"{W}a_device_that_never_reports_is_named", LACKS),
+    "says COMPLETE without the anchor": (LACKING, LACKS),
+    "offline for days": (
+        f"{S}forty_devices_that_sleep_for_nine_days_are_waited_for_by_name",
+        LACKS,
+    ),
+    "a full store": (
+        f"{S}a_full_store_is_named_with_the_devices_own_words_until_it_has_room",
+        LACKS,
+    ),
+    "the new CA carries the old CA's subject or key": (
+        f"{A}a_bad_ca_is_refused_with_a_sentence",
+        LACKS,
+    ),
+    "a canary that starts failing": (
+        f"{W}a_canary_that_starts_failing_is_put_back_alone",
+        CANARIES,
+    ),
     "killed and started again": (f"{W}killed_at_any_moment_it_goes_on_by_looking",),
 }
 ALL = [
