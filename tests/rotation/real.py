@@ -1,8 +1,7 @@
-"""Real terminators, each with its agent, and real devices that can be made to fail or to lie."""
+"""Real terminators, each with its agent, the devices behind them, and the service over all."""
 
 import asyncio
 import json
-import ssl
 import stat
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -16,25 +15,21 @@ import yaml
 
 from exporter.clock import SystemClock
 from exporter.demo.authorities import GATEWAY_NAME, Authorities, Served, make_authorities
-from exporter.demo.device import Contact, Device, DeviceClient, client_context
+from exporter.demo.device import Device
 from exporter.demo.fleet import Pace, devices_of
 from exporter.demo.layout import Layout
 from exporter.demo.options import RotationTimes
 from exporter.demo.pki import Wishes, issue
 from exporter.demo.stage import Stage
-from exporter.demo.updates import StoreKeeper
 from exporter.gateway.agent.agent import run_agent
-from exporter.gateway.agent.drivers.embedded import mqtt
-from exporter.gateway.agent.drivers.embedded.tls_stream import TlsStream
 from exporter.gateway.agent.options import Options
 from tests.gateway.agent.real.stand import Versions, leaf_at
 from tests.gateway.agent.real.terminators import HTTP, Real, Start
+from tests.rotation.lives import CONTACT_S, Client, Life
 from tests.rotation.service import Service, serving
 
-CONTACT_S = 0.5
 TIMES = RotationTimes(interval_s=0.3, soak_s=1.0, overlap_s=600.0)
 WITHIN_S = 60.0
-OF_TRUST = ("certificate", "issuer", "signed", "verif", "hostname")
 
 SIGN = """\
 #!/bin/sh
@@ -58,109 +53,6 @@ cat "$work/leaf.pem"
 """.replace("NAME", GATEWAY_NAME)
 
 
-class Client(DeviceClient):
-    """A device's client, in the words of what it comes to; it may come by ticket only.
-
-    Attributes:
-        only: Trusts nothing but this folder, whatever its store says; None: its store.
-        by_ticket: Takes up its old session each time, and so verifies nothing.
-    """
-
-    def __init__(self, device: Device, gateway: "Gateway") -> None:
-        super().__init__(
-            device, gateway.address, SystemClock(), interval_s=CONTACT_S, tell=_told_to_nobody
-        )
-        self._words = HTTP.encode() if gateway.speaks_http else mqtt.connect(device.name)
-        self._good = b"HTTP/1.1 200" if gateway.speaks_http else mqtt.CONNACK
-        self._held: tuple[ssl.SSLContext, ssl.SSLSession] | None = None
-        self.only: Path | None = None
-        self.by_ticket = False
-
-    async def _connect(self) -> str | None:
-        store = self.only or self._device.trust_store
-        context = self._held[0] if self._held and self.by_ticket else client_context(store)
-        async with asyncio.timeout(10):
-            streams = await asyncio.open_connection(
-                self._host, self._port, local_addr=(self._device.address, 0)
-            )
-            try:
-                stream = TlsStream(streams, context, server_name=GATEWAY_NAME)
-                if self._held and self.by_ticket:
-                    stream.tls.session = self._held[1]
-                await stream.handshake()
-                await stream.write(self._words)
-                answer = await stream.read()
-                if stream.tls.session is not None:
-                    self._held = (context, stream.tls.session)
-            finally:
-                streams[1].close()
-        return None if answer.startswith(self._good) else "no answer to the request"
-
-
-async def _told_to_nobody(_contact: Contact) -> None:
-    return
-
-
-class Keeper(StoreKeeper):
-    """Keeps a device's store as its life has it."""
-
-    life: "Life"
-
-    async def _look(self) -> None:
-        if self.life.is_on and not self.life.is_silent:
-            await super()._look()
-
-    async def _carry_out(self, update: Mapping[str, Any]) -> str | None:
-        return None if self.life.is_lying else await super()._carry_out(update)
-
-
-@dataclass
-class Life:
-    """One device that comes all the time; what is wrong with it may change while it does.
-
-    Attributes:
-        is_on: It comes, and speaks with the platform.
-        is_silent: It comes, and never tells what it trusts nor fetches what is to be changed.
-        is_lying: It says of each update that it is done, and does nothing.
-    """
-
-    device: Device
-    gateway: str
-    client: Client
-    attempts: list[Contact] = field(default_factory=list)
-    is_on: bool = True
-    is_silent: bool = False
-    is_lying: bool = False
-
-    @property
-    def is_connected(self) -> bool:
-        return self.is_on and bool(self.attempts) and self.attempts[-1].refusal is None
-
-    def fails_with(self, words: str) -> None:
-        """Let each update fail with these words; empty: none."""
-        (self.device.trust_store.parent / "update-failure").write_text(words)
-
-    async def come(self) -> None:
-        clock = SystemClock()
-        while True:
-            if self.is_on:
-                self.attempts.append(await self.client.connect_once())
-            await clock.sleep(CONTACT_S)
-
-    async def keep(self, session: aiohttp.ClientSession) -> None:
-        keeper = Keeper(
-            self.device, session, SystemClock(),
-            interval_s=CONTACT_S, is_connected=lambda: self.is_connected,
-        )  # fmt: skip
-        keeper.life = self
-        await keeper.run()
-
-    def refusals(self, since: int = 0) -> list[str]:
-        """What the device did not like about the gateway's certificate."""
-        told = [one.refusal for one in self.attempts[since:] if one.refusal is not None]
-        return [one for one in told if any(word in one for word in OF_TRUST)]
-
-
 @dataclass
 class Gateway:
     """A terminator and the agent in front of it."""
@@ -173,9 +65,9 @@ class Gateway:
     def address(self) -> str:
         return f"127.0.0.1:{self.real.port}"
 
-    @property
-    def speaks_http(self) -> bool:
-        return self.real.words == HTTP
+    def life(self, device: Device, silent: Collection[str]) -> Life:
+        client = Client(device, self.address, speaks_http=self.real.words == HTTP)
+        return Life(device, self.name, client, is_silent=device.name in silent)
 
     async def served(self) -> str | None:
         """The leaf of a fresh handshake of our own."""
@@ -211,16 +103,11 @@ class RealFleet:
         await self.until(have_come, "all devices to come")
 
     async def held(self, *expected: tuple[str, str]) -> dict[str, str]:
-        """Wait until exactly these are in the way, by name and reason; what would help, by name.
-
-        A reason may be one of several, as in ``stale|pending``.
-        """
+        """Wait until exactly these hold the gate, by name and reason; what would help, by name."""
 
         def is_so(seen: Mapping[str, Any]) -> bool:
-            blockers = {one["name"]: one["reason"] for one in seen["gate"]["blockers"]}
-            return blockers.keys() == dict(expected).keys() and all(
-                blockers[name] in reasons.split("|") for name, reasons in expected
-            )
+            blockers = seen["gate"]["blockers"]
+            return sorted((one["name"], one["reason"]) for one in blockers) == sorted(expected)
 
         seen = await self.service.until(is_so)
         assert seen["gate"]["open"] is not True
@@ -246,75 +133,65 @@ async def real_fleet(
     devices = devices_of(sum(behind.values()), layout.devices)
     layout.write_secrets(authorities)
     layout.write_trust_stores(authorities, devices)
+    gateways, lives, rest = dict[str, Gateway](), dict[str, Life](), list(devices)
     with ExitStack() as terminators:
         async with asyncio.TaskGroup() as tasks:
-            running = list[asyncio.Task[None]]()
-            gateways, lives = dict[str, Gateway](), dict[str, Life]()
-            rest = list(devices)
+            stage = _Stage(layout, authorities, start, terminators, tasks)
             try:
                 for name, count in behind.items():
                     own, rest = rest[:count], rest[count:]
-                    standing = _Standing(layout, authorities, name, own, tasks, running)
-                    gateway = await standing.begin(start, terminators)
-                    gateways[name] = gateway
-                    lives |= {
-                        one.name: Life(
-                            one, name, Client(one, gateway), is_silent=one.name in silent
-                        )
-                        for one in own
-                    }
-                    running += [
-                        tasks.create_task(
-                            _behind(gateway, layout, [lives[one.name] for one in own])
-                        )
-                    ]
+                    gateways[name] = gateway = await stage.stand(name, own)
+                    lives |= {one.name: gateway.life(one, silent) for one in own}
+                    stage.let_come(gateway, [lives[one.name] for one in own])
                 _write_config(layout, devices, gateways, lives)
                 async with _service(layout) as service:
                     fleet = RealFleet(layout, authorities, gateways, lives, service)
                     await fleet.all_come()
                     yield fleet
             finally:
-                for one in running:
-                    one.cancel()
+                stage.end()
 
 
 @dataclass
-class _Standing:
-    """How one gateway comes to stand."""
+class _Stage:
+    """Where gateways come to stand, and devices to live."""
 
     layout: Layout
     authorities: Authorities
-    name: str
-    devices: Sequence[Device]
+    start: Start
+    terminators: ExitStack
     tasks: asyncio.TaskGroup
-    running: list[asyncio.Task[None]]
-    url: str = ""
+    running: list[asyncio.Task[None]] = field(default_factory=list)
 
-    @property
-    def _directory(self) -> Path:
-        return self.layout.directory / f"{self.name}-agent"
+    def end(self) -> None:
+        for one in self.running:
+            one.cancel()
 
-    async def begin(self, start: Start, terminators: ExitStack) -> Gateway:
+    def let_come(self, gateway: Gateway, lives: Sequence[Life]) -> None:
+        self.running.append(self.tasks.create_task(_behind(gateway, self.layout, lives)))
+
+    async def stand(self, name: str, devices: Sequence[Device]) -> Gateway:
         # HAProxy's sockets lie there, and a socket's path is short
-        folder, loop = self.layout.directory / self.name, asyncio.get_running_loop()
+        folder, directory = self.layout.directory / name, self.layout.directory / f"{name}-agent"
+        loop, urls = asyncio.get_running_loop(), list[str]()
 
         def before(settings: Mapping[str, object]) -> None:
             # It makes ``current``: without that no terminator starts
-            asyncio.run_coroutine_threadsafe(self._agent(settings), loop).result(WITHIN_S)
+            document = self.layout.write_agent_config(devices, self._first(), settings)
+            begun = self._agent({**document, "directory": str(directory)})
+            urls.append(asyncio.run_coroutine_threadsafe(begun, loop).result(WITHIN_S))
 
-        made = start(folder, Versions(self._directory), before=before)
-        real = await asyncio.to_thread(terminators.enter_context, made)
-        return Gateway(self.name, real, self.url)
+        made = self.start(folder, Versions(directory), before=before)
+        real = await asyncio.to_thread(self.terminators.enter_context, made)
+        return Gateway(name, real, urls[0])
 
-    async def _agent(self, settings: Mapping[str, object]) -> None:
-        document = self.layout.write_agent_config(self.devices, self._first(), settings)
-        options = Options.model_validate_json(
-            json.dumps({**document, "directory": str(self._directory)}), strict=True
-        )
+    async def _agent(self, document: Mapping[str, object]) -> str:
+        """Run an agent; its base URL."""
+        options = Options.model_validate_json(json.dumps(document), strict=True)
         url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         running = run_agent(options, SystemClock(), listening=url.set_result)
         self.running.append(self.tasks.create_task(running))
-        self.url = await url
+        return await url
 
     def _first(self) -> Served:
         now, issuer = SystemClock().now(), self.authorities.old_intermediate

@@ -15,7 +15,8 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.demo.pki import Issued, Wishes, issue
 from tests.gateway.agent.real.terminators import Start, haproxy, mosquitto, nginx
-from tests.rotation.real import Life, RealFleet, real_fleet
+from tests.rotation.lives import Life
+from tests.rotation.real import RealFleet, real_fleet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -67,7 +68,7 @@ async def test_whatever_a_ca_a_signer_or_a_device_lacks_keeps_the_gate_until_it_
         await fleet.service.until(lambda seen: seen["phase"] == "canary")
         await fleet.all_come()
 
-    assert {one: life.refusals() for one, life in lives.items() if life.refusals()} == {}
+    assert {one: life.refusals for one, life in lives.items() if life.refusals} == {}
 
 
 async def no_ca_that_carries_what_the_old_one_has(fleet: RealFleet) -> None:
@@ -152,8 +153,8 @@ async def test_canaries_by_ticket_only_or_that_fail_hold_all_others_and_go_back_
         await fleet.all_come()
 
     # By its ticket a device goes on whatever is served: that is the trap
-    assert by_ticket.refusals() == []
-    assert fleet.lives["dev-04"].refusals() == []
+    assert by_ticket.refusals == []
+    assert fleet.lives["dev-04"].refusals == []
 
 
 async def a_canary_that_fails_goes_back(fleet: RealFleet) -> None:
@@ -162,7 +163,7 @@ async def a_canary_that_fails_goes_back(fleet: RealFleet) -> None:
     told = await fleet.held(("gw-1", "rolled_back"))
     assert f"devices refuse the new chain: {failing.device.device_class}" in told["gw-1"]
     await fleet.all_come()
-    assert failing.refusals()
+    assert failing.refusals
 
 
 def only_the_old(fleet: RealFleet, life: Life) -> None:
