@@ -1,11 +1,9 @@
 """The hands that remediation has in the service: looks, questions to management APIs, and logs."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 from exporter.clock import Clock
@@ -21,7 +19,6 @@ from exporter.gateways import Gateways
 from exporter.handshake_log.recent import Recent
 from exporter.handshake_log.sources import HandshakeLogs
 from exporter.probe.model import endpoint_of
-from exporter.probe.resolve import Resolver
 from exporter.remediation.assemble import (
     chain_of,
     change_of,
@@ -34,8 +31,8 @@ from exporter.remediation.hands import Looked, Returned
 from exporter.remediation.model import AlertState, Evidence
 from exporter.remediation.options import Options
 from exporter.rotation.kin import leads_to_any
-from exporter.targets.addresses import parse_address
 from exporter.targets.model import Role, Target
+from exporter.ways import Ways
 
 _NO_WAY = "the gateway has no address, or its name was not resolved"
 _ONLY_THERE = (
@@ -78,7 +75,7 @@ class ServiceHands:
         self._clock = clock
         self._gateways = Gateways(fleet, around.apis)
         self._control = ControlTargets(around.look, around.control, clock)
-        self._resolver = Resolver(clock, threads=2, keep_s=1.0, limit=1_000)
+        self._ways = Ways(clock)
 
     # Hands
 
@@ -128,7 +125,7 @@ class ServiceHands:
     async def look(self, gateway: str, chain: Sequence[str], leaf: str) -> Looked:
         """Look by every way: each address, version, signature, with and without a name."""
         target = self._gateways.target(gateway)
-        addresses = await self._addresses(target) if target is not None else ()
+        addresses = await self._ways.to(target) if target is not None else ()
         if target is None or not addresses:
             return Looked(fingerprint=None, fault=_NO_WAY)
         return await self._seen(target, addresses, chain or (leaf,))
@@ -136,10 +133,10 @@ class ServiceHands:
     async def meet(self, gateway: str, address: str, chain: Sequence[str], leaf: str) -> Looked:
         """Look likewise at the gateway's second port, which its API said is ``address``."""
         target = self._gateways.target(gateway)
-        own = await self._addresses(target) if target is not None else ()
+        own = await self._ways.to(target) if target is not None else ()
         if target is None or not own:
             return Looked(fingerprint=None, fault=_NO_WAY)
-        addresses = as_we_reach_it(await self._resolved(*parse_address(address)), own)
+        addresses = await self._ways.to_second_port(target, address)
         if not addresses:
             return Looked(fingerprint=None, fault=_ONLY_THERE)
         return await self._seen(target, addresses, chain or (leaf,))
@@ -222,41 +219,11 @@ class ServiceHands:
         chain = chain_of(previous_in(certificates))
         return leads_to_any(chain, gone.values(), at=self._clock.now()) if chain else None
 
-    async def _addresses(self, target: Target) -> Sequence[Address]:
-        if target.host is None or target.port is None:
-            return ()
-        return await self._resolved(target.host, target.port)
-
-    async def _resolved(self, host: str, port: int) -> Sequence[Address]:
-        try:
-            found = await self._resolver.resolve(host, port)
-        except OSError:
-            return ()
-        families = {socket.AF_INET, socket.AF_INET6}
-        return [
-            Address(host=one.sockaddr[0], port=one.sockaddr[1])
-            for one in found
-            if one.family in families
-        ]
-
 
 def _longest(states: Mapping[str, TargetState]) -> timedelta:
     """Return the longest contact interval: so much earlier a device may have been heard of."""
     known = (state.target.contact_interval_s or 0.0 for state in states.values())
     return timedelta(seconds=max(known, default=0.0))
-
-
-def as_we_reach_it(told: Sequence[Address], own: Sequence[Address]) -> Sequence[Address]:
-    """Return where a gateway's second port is to be met, which it says is ``told``.
-
-    ``own``: the gateway's addresses, as we reach it. Its loopback is ours when it is on this
-    machine only; on another one we would meet ourselves.
-    """
-    port = told[0].port if told else 0
-    if any(ip_address(one.host).is_unspecified for one in told):
-        return [Address(host=one.host, port=port) for one in own]
-    is_here = any(ip_address(one.host).is_loopback for one in own)
-    return [one for one in told if is_here or not ip_address(one.host).is_loopback]
 
 
 def _refuses(heard: Recent, since: datetime) -> bool:

@@ -6,7 +6,7 @@ gateway whose API was handed out nothing is kept, for it may be another one now.
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from exporter.certificates import Certificate
@@ -19,7 +19,7 @@ from exporter.gateway.messages import GatewayCertificates
 from exporter.gateways import Gateways
 from exporter.handshake_log.recent import KEEP_S
 from exporter.handshake_log.sources import HandshakeLogs
-from exporter.probe.model import Endpoint, endpoint_of
+from exporter.probe.model import endpoint_of
 from exporter.remediation.assemble import chain_of
 from exporter.rotation.assemble import facts_of
 from exporter.rotation.gathered import GatewayLook, Gathered, Heard
@@ -29,17 +29,16 @@ from exporter.rotation.planning import Wish, planned_rotation
 from exporter.rotation.records import Rotation
 from exporter.rotation.signing import SigningError, signed
 from exporter.rotation.what_if import Question, WhatIf, authority_named, fates
-from exporter.targets.addresses import parse_address
 from exporter.targets.model import Role
 from exporter.trust_store.sync import TrustSync
 from exporter.verdicts.cache import Judge
+from exporter.ways import Ways
 
 _QUESTION_S = 20.0
 _MOST_KEPT_S = 10.0
 _AT_ONCE = 32
 _MOST_CHAINS = 5_000
 _MOST_VERDICTS = 50_000
-_NOWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - what an agent listens at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +80,7 @@ class RotationHands:
         self._clock = clock
         self._gateways = Gateways(fleet, around.apis)
         self._control = ControlTargets(around.look, around.control, clock)
+        self._ways = Ways(clock)
         self._judge = Judge(_MOST_VERDICTS)
         self._judging = asyncio.Lock()
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -164,25 +164,17 @@ class RotationHands:
         return await signed(signer, gateway, request)
 
     async def meets(self, gateway: str, address: str, leaf: str) -> bool:
-        """Return whether a full handshake at ``address`` shows ``leaf``."""
+        """Return whether a full handshake at ``address``, the second port's, shows ``leaf``."""
         target = self._gateways.target(gateway)
-        try:
-            host, port = parse_address(address)
-        except ValueError:
+        if target is None:
             return False
-        if target is None or target.host is None:
-            return False
-        at = endpoint_of(target)
-        there = Endpoint(
-            target=gateway,
-            host=target.host if host in _NOWHERE else host,
-            port=port,
-            server_name=at.server_name,
-            protocol=at.protocol,
-        )
-        seen = await self._around.look(there)
-        is_shown = bool(seen.chain) and seen.chain[0].fingerprint_sha256 == leaf
-        return seen.handshake and is_shown
+        for one in await self._ways.to_second_port(target, address):
+            seen = await self._around.look(
+                replace(endpoint_of(target), host=one.host, port=one.port)
+            )
+            if seen.handshake and seen.chain and seen.chain[0].fingerprint_sha256 == leaf:
+                return True
+        return False
 
     # What it is made of
 

@@ -44,7 +44,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({
         "exporter.bundled", "exporter.config", "exporter.control_targets", "exporter.demo",
         "exporter.gateways",
-        "exporter.recovery",
+        "exporter.recovery", "exporter.ways",
         "exporter.web",
     }),
     frozenset({
