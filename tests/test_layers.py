@@ -86,7 +86,7 @@ PURE = (
     "exporter.rotation.device_facts", "exporter.rotation.assemble", "exporter.rotation.planning",
     "exporter.rotation.story", "exporter.rotation.forecast",
     "exporter.rotation.renewal",
-    "exporter.rotation.seen", "exporter.rotation.what_if",
+    "exporter.rotation.seen", "exporter.rotation.what_if", "exporter.rotation.words",
     "exporter.gateway.agent.answers", "exporter.gateway.agent.history",
     "exporter.gateway.agent.proof", "exporter.gateway.agent.vetting",
     "exporter.gateway.agent.devices.acceptance", "exporter.gateway.agent.devices.inbox",

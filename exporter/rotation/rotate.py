@@ -6,66 +6,58 @@ word changes marks only, and what follows from it is found at the next look.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from exporter.clock import Clock
-from exporter.errors import ExporterError, StoreError
+from exporter.errors import StoreError
 from exporter.modes import Mode
 from exporter.rotation.blockers import Gate
 from exporter.rotation.carry_out import CarryOut
 from exporter.rotation.hands import Hands
-from exporter.rotation.model import ENDED, Consent, GatewayMark, Marks, Phase, PlannedGateway, Step
+from exporter.rotation.model import ENDED, Consent, Marks, Step
 from exporter.rotation.options import Options
-from exporter.rotation.phases import TRANSITIONS, before_of, consent_needed
+from exporter.rotation.phases import TRANSITIONS
 from exporter.rotation.reconcile import adopted, reconciled
 from exporter.rotation.records import Records, Rotation, with_marks
-from exporter.rotation.renewal import is_only_to_be_proven
 from exporter.rotation.seen import Seen, seen_of
 from exporter.rotation.steps import next_action
+from exporter.rotation.turn import Turn
 from exporter.rotation.view import View, absence_to_keep, view_of
+from exporter.rotation.words import (
+    RotationError,
+    approved,
+    closed,
+    left_out,
+    resumed,
+    undone,
+    with_gateway,
+)
 
 log = logging.getLogger(__name__)
 
 _MOST_STEPS = 1_000
-_PATIENCE_S = 20.0
 _SHOWN_ENDED = timedelta(days=1)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class RotationError(ExporterError):
-    """What a person asked for cannot be done as it is."""
-
-
-class BusyError(RotationError):
-    """A step is being carried out at this moment; the same may be asked again."""
-
-
 async def _not_killed() -> bool | None:
     return False
-
-
-async def _set(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 def _in_turn(
     method: Callable[Concatenate["Rotator", _P], Awaitable[_T]],
 ) -> Callable[Concatenate["Rotator", _P], Coroutine[Any, Any, _T]]:
-    """Let a person's word wait for the end of the step that is being carried out.
-
-    Both write the marks as a whole: at once, the one would be lost.
-    """
+    """Let a person's word wait for the end of the step that is being carried out."""
 
     @wraps(method)
     async def waiting(self: "Rotator", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        async with self.turn():
+        async with self.turn.of_a_person():
             return await method(self, *args, **kwargs)
 
     return waiting
@@ -94,9 +86,7 @@ class Rotator:
         self._options = options
         self._is_killed = is_killed
         self._carry_out = CarryOut(records, hands, clock, may_go_on=self._may_go_on)
-        self._turn = asyncio.Lock()
-        self._askers = 0
-        self._asked = asyncio.Event()
+        self.turn = Turn()
         self._open: Mapping[str, Rotation] | None = None
         self._removed: Mapping[str, str] = {}
         self.seen: dict[str, Seen] = {}
@@ -105,7 +95,7 @@ class Rotator:
     async def run(self) -> None:
         """Keep all rotations going until cancelled."""
         while True:
-            self._asked.clear()
+            self.turn.begin()
             try:
                 await self.tick()
             except StoreError as exc:
@@ -119,7 +109,7 @@ class Rotator:
         async with asyncio.TaskGroup() as tasks:
             waits = [
                 tasks.create_task(self._clock.sleep(self._options().interval)),
-                tasks.create_task(_set(self._asked)),
+                tasks.create_task(self.turn.word()),
             ]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
@@ -154,7 +144,7 @@ class Rotator:
 
     async def step(self, name: str) -> bool:
         """Look at one rotation and take at most one step; return whether one was taken."""
-        async with self._turn:
+        async with self.turn.of_a_step():
             return await self._step(name)
 
     async def _step(self, name: str) -> bool:
@@ -183,36 +173,15 @@ class Rotator:
 
     async def _may_go_on(self, step: Step) -> bool:
         """Return whether a step of many parts goes on with the next; the way back does."""
-        is_asked = self._askers > 0 and step is not Step.ROLL_BACK
+        is_asked = self.turn.is_wanted and step is not Step.ROLL_BACK
         return not is_asked and await self._may_act()
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Hold what is being done for a person's word; it starts nothing more meanwhile.
-
-        Raises:
-            BusyError: it takes too long.
-        """
-        self._askers += 1
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                await self._turn.acquire()
-        except TimeoutError as exc:
-            raise BusyError("a step is being carried out at this moment; try again") from exc
-        finally:
-            self._askers -= 1
-        try:
-            yield
-        finally:
-            self._turn.release()
-            self._asked.set()
 
     async def _look(self, rotation: Rotation) -> tuple[Rotation, View]:
         facts = await self._hands.facts(rotation)
         now, options = self._clock.now(), self._options()
         found = list(reconciled(rotation.plan, facts, rotation.marks, now=now, options=options))
         for told in found:
-            rotation = _with_gateway(rotation, told.gateway, told.mark)
+            rotation = with_gateway(rotation, told.gateway, told.mark)
             said = {"looked": told.why}
             await self._records.note(rotation, said, at=now, gateway=told.gateway)
             log.warning("rotation %s: %s: %s", rotation.plan.id, told.gateway, told.why)
@@ -280,22 +249,14 @@ class Rotator:
         self.seen[rotation.plan.id] = seen_of(rotation, view)
 
     @_in_turn
-    async def approve(self, name: str, approved: str, *, by: str) -> Consent:
+    async def approve(self, name: str, named: str, *, by: str) -> Consent:
         """Take a person's yes to what is next, which must be named by its hash.
 
         Raises:
             RotationError: nothing waits for it, or it is the hash of something else.
         """
-        rotation, view = await self._fresh(name)
-        consent = consent_needed(view.phase)
-        if consent is None or view.position.drift:
-            raise RotationError(f"nothing waits for an approval while {name} is {view.phase}")
-        if approved != rotation.plan.consent_hash(consent, rotation.marks.excluded):
-            raise RotationError("this is the hash of another plan; look at rotation status again")
-        consents = {**rotation.marks.consents, consent: approved}
-        await self._change(
-            with_marks(rotation, consents=consents), "approve", {"consent": consent, "by": by}
-        )
+        rotation, consent = approved(*await self._fresh(name), named)
+        await self._change(rotation, "approve", {"consent": consent, "by": by})
         return consent
 
     @_in_turn
@@ -308,20 +269,7 @@ class Rotator:
     async def resume(self, name: str, *, by: str) -> None:
         """Go on, and try again what was put back or had failed too often."""
         rotation, _ = await self._fresh(name)
-        gateways = {one: _tried_anew(mark) for one, mark in rotation.marks.gateways.items()}
-        devices = {
-            one: replace(mark, added_tries=0, removed_tries=0, validated=None)
-            for one, mark in rotation.marks.devices.items()
-        }
-        fresh = with_marks(
-            rotation,
-            is_paused=False,
-            gateways=gateways,
-            devices=devices,
-            resumed_at=self._clock.now(),
-            resumed_count=rotation.marks.resumed_count + 1,
-        )
-        await self._change(fresh, "resume", {"by": by})
+        await self._change(resumed(rotation, self._clock.now()), "resume", {"by": by})
 
     @_in_turn
     async def close(self, name: str, *, by: str) -> None:
@@ -331,11 +279,8 @@ class Rotator:
             RotationError: it is no renewal, or its chain is not kept yet.
         """
         rotation, view = await self._fresh(name)
-        is_kept = is_only_to_be_proven(rotation.plan, rotation.marks)
-        if not rotation.plan.is_renewal or not is_kept or view.position.drift:
-            raise RotationError(f"{name} is no renewal whose chain is kept for good")
+        ended = closed(rotation, view)
         unseen = [one.name for one in view.devices if one.full_at is None]
-        ended = with_marks(rotation, ended=Phase.DONE)
         await self._change(ended, "close", {"by": by, "not_seen": unseen})
         self.seen[name] = replace(seen_of(ended, view), gate=Gate(blockers=()), would=None)
 
@@ -353,21 +298,15 @@ class Rotator:
         Raises:
             RotationError: there is no such device, or no reason.
         """
-        rotation, view = await self._fresh(name)
-        if device not in view.facts.devices:
-            raise RotationError(f"there is no device {device} behind the gateways of {name}")
-        if not reason.strip():
-            raise RotationError("say why it is left out: --reason TEXT")
-        excluded = {**rotation.marks.excluded, device: reason}
-        told = {"by": by, "device": device, "reason": reason}
-        await self._change(with_marks(rotation, excluded=excluded), "exclude", told)
+        rotation = left_out(*await self._fresh(name), device, reason)
+        await self._change(rotation, "exclude", {"by": by, "device": device, "reason": reason})
 
     @_in_turn
     async def adopt(self, name: str, *, by: str) -> None:
         """Take what is served for right, where it is not what the journal says."""
         rotation, view = await self._fresh(name)
         for told in adopted(rotation.plan, view.facts, rotation.marks, now=view.now):
-            rotation = _with_gateway(rotation, told.gateway, told.mark)
+            rotation = with_gateway(rotation, told.gateway, told.mark)
         await self._change(rotation, "adopt", {"by": by, "drift": list(view.position.drift)})
 
     @_in_turn
@@ -377,16 +316,8 @@ class Rotator:
         Raises:
             RotationError: there are none, or the old CA is being removed already.
         """
-        rotation, view = await self._fresh(name)
-        if rotation.marks.removing_at is not None:
-            raise RotationError("the old CA is being removed: nothing that needs it is put back")
-        changed = [one for one in rotation.plan.gateways if _is_changed_by_hand(view, one)]
-        if not changed:
-            raise RotationError("no gateway serves anything that the journal does not know of")
-        for one in changed:
-            mark = replace(rotation.marks.gateway(one.name), intended=Step.ROLL_BACK)
-            rotation = _with_gateway(rotation, one.name, mark)
-        await self._change(rotation, "undo", {"by": by, "gateways": [one.name for one in changed]})
+        rotation, changed = undone(*await self._fresh(name))
+        await self._change(rotation, "undo", {"by": by, "gateways": list(changed)})
 
     async def _fresh(self, name: str) -> tuple[Rotation, View]:
         rotation = await self._records.get(name)
@@ -405,19 +336,3 @@ class Rotator:
 
 def _is_running(marks: Marks) -> bool:
     return marks.begun_at is not None and marks.ended is None
-
-
-def _with_gateway(rotation: Rotation, name: str, mark: GatewayMark) -> Rotation:
-    return with_marks(rotation, gateways={**rotation.marks.gateways, name: mark})
-
-
-def _tried_anew(mark: GatewayMark) -> GatewayMark:
-    return replace(mark, tries=0, retry_at=None, rolled_back_at=None, rolled_back_why="")
-
-
-def _is_changed_by_hand(view: View, planned: PlannedGateway) -> bool:
-    mark, found = view.marks.gateway(planned.name), view.facts.gateways.get(planned.name)
-    served = found.served if found is not None else None
-    if served is None or mark.intended is not None or mark.rotated_at is not None:
-        return False
-    return served != before_of(planned, view.marks)

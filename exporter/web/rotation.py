@@ -15,9 +15,11 @@ from exporter.report import Json
 from exporter.rotation.planning import PlanError, Wish
 from exporter.rotation.records import Rotation, TakenError
 from exporter.rotation.renewal import Renewed
-from exporter.rotation.rotate import BusyError, RotationError, Rotator
+from exporter.rotation.rotate import Rotator
 from exporter.rotation.seen import Seen
+from exporter.rotation.turn import BusyError
 from exporter.rotation.what_if import WhatIf
+from exporter.rotation.words import RotationError
 from exporter.web.persons import (
     Handle,
     Told,

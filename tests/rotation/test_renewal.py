@@ -24,7 +24,8 @@ from exporter.rotation.renewal import (
     is_stuck,
     most_at_once,
 )
-from exporter.rotation.rotate import RotationError, Rotator
+from exporter.rotation.rotate import Rotator
+from exporter.rotation.words import RotationError
 from exporter.rotation_hands import RotationHands
 from exporter.store import Store
 from tests.fake_clock import FakeClock

@@ -15,7 +15,9 @@ from exporter.rotation.blockers import BlockReason
 from exporter.rotation.model import Phase, Step
 from exporter.rotation.options import Options, Signer
 from exporter.rotation.records import TakenError
-from exporter.rotation.rotate import BusyError, RotationError, Rotator
+from exporter.rotation.rotate import Rotator
+from exporter.rotation.turn import BusyError
+from exporter.rotation.words import RotationError
 from tests.rotation.scripted import (
     HOUR,
     NEW_CA,
@@ -322,7 +324,7 @@ async def test_only_for_who_was_left_out_by_a_person_the_agent_is_not_to_ask(
 
 
 async def test_a_persons_word_waits_for_the_step_under_way_and_is_not_lost(stand: Stand) -> None:
-    async with stand.rotator.turn():
+    async with stand.rotator.turn.of_a_person():
         paused = asyncio.ensure_future(stand.rotator.pause("r-1", by="anna"))  # noqa: TID251 - it is to wait
         await asyncio.sleep(0)  # noqa: TID251 - until it does
         is_waiting = not paused.done()
@@ -337,8 +339,8 @@ async def test_a_persons_word_waits_for_the_step_under_way_and_is_not_lost(stand
 async def test_a_person_is_told_when_a_step_takes_too_long(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.rotation.rotate._PATIENCE_S", 0.01)
-    async with stand.rotator.turn():
+    monkeypatch.setattr("exporter.rotation.turn._PATIENCE_S", 0.01)
+    async with stand.rotator.turn.of_a_person():
         with pytest.raises(BusyError, match="at this moment; try again"):
             await stand.rotator.pause("r-1", by="anna")
 
