@@ -301,8 +301,8 @@ def _removing(view: View) -> Action | None:
 
 
 def _remove(view: View) -> Action | None:
-    if removal_blockers(view):
-        return None
+    if view.plan.is_renewal or removal_blockers(view):
+        return None  # a renewal keeps its CA, whatever the journal says
     for group in _groups(view):
         trusting = [one for one in group if still_trusting(view, one) is not None]
         due = tuple(one.name for one in trusting if _is_removal_due(view, one))

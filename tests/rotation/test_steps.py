@@ -264,6 +264,11 @@ def test_the_old_ca_is_removed_group_by_group_after_its_own_approval() -> None:
     assert step(view(needing, marks)) is None
 
 
+def test_a_renewal_never_removes_its_ca_whatever_the_journal_says() -> None:
+    assert step(view(*REMOVING)) == (Step.REMOVE, ("dev-1",))
+    assert step(view(*REMOVING, RENEWAL)) is None
+
+
 def test_a_device_that_let_the_old_ca_go_before_it_was_asked_is_not_asked_twice() -> None:
     facts, marks = REMOVING
     for name in DEVICES:
