@@ -15,6 +15,7 @@ from exporter.rotation.model import Consent, GatewayFacts, Phase
 from exporter.rotation.phases import (
     UNANSWERED,
     consent_needed,
+    is_to_be_rehearsed,
     is_unanswered,
     needed_until,
     soak_until,
@@ -22,6 +23,11 @@ from exporter.rotation.phases import (
 from exporter.rotation.view import View
 
 Check = Callable[[View], Iterator[Blocker]]
+
+_UNMET = (
+    "its new chain was not met on the agent's second_port, which must be an address that the"
+    " exporter reaches"
+)
 
 
 def gate_of(view: View) -> Gate:
@@ -128,7 +134,9 @@ def _candidate(view: View, found: GatewayFacts) -> Iterator[Blocker]:
         until = mark.asked_at + UNANSWERED
         yield of_gateway(found.name, BlockReason.RETRYING, said, expected_at=until)
     if mark.retry_at is not None and view.now < mark.retry_at:
-        said = "it did not take its new chain; it is tried again by itself"
+        is_unmet = is_to_be_rehearsed(view.plan, mark) and not found.candidate_faults
+        said = _UNMET if is_unmet else "it did not take its new chain"
+        said = f"{said}; it is tried again by itself"
         yield of_gateway(found.name, BlockReason.RETRYING, said, expected_at=mark.retry_at)
     if mark.rolled_back_at is not None:
         said = f"it was put back: {mark.rolled_back_why}; rotation resume tries it again"

@@ -202,6 +202,11 @@ def is_unanswered(mark: GatewayMark, now: datetime) -> bool:
     return mark.asked_at is not None and timedelta(0) <= now - mark.asked_at < UNANSWERED
 
 
+def is_to_be_rehearsed(plan: Plan, mark: GatewayMark) -> bool:
+    """Return whether the candidate is met on the second port first: the one gateway's canary."""
+    return len(plan.gateways) == 1 and mark.rehearsed != mark.candidate
+
+
 def before_of(planned: PlannedGateway, marks: Marks) -> str:
     """Return the leaf that a gateway serves when it is not rotated."""
     return marks.gateway(planned.name).before or planned.before

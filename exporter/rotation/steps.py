@@ -9,7 +9,7 @@ from exporter.gateway.messages import DeviceUpdateStatus
 from exporter.rotation.devices import still_trusting, untrusting
 from exporter.rotation.gate import gate_of, removal_blockers, waiting
 from exporter.rotation.model import DeviceFacts, Phase, Step
-from exporter.rotation.phases import is_unanswered
+from exporter.rotation.phases import is_to_be_rehearsed, is_unanswered
 from exporter.rotation.view import View
 
 MOST_TRIES = 3
@@ -271,8 +271,7 @@ def _may_confirm(view: View, name: str) -> bool:
 def _rotate(view: View) -> Action | None:
     due = waiting(view)  # an open gate has nothing against any of them, and some to wait
     first = due[0]
-    candidate = view.marks.gateway(first).candidate
-    if len(view.plan.gateways) == 1 and view.marks.gateway(first).rehearsed != candidate:
+    if is_to_be_rehearsed(view.plan, view.marks.gateway(first)):
         why = "a fleet with one gateway has its canary on the second port"
         return Action(step=Step.REHEARSE, gateways=(first,), why=why)
     return Action(step=Step.ROTATE, gateways=due[: _batch_size(view)], why="their turn has come")

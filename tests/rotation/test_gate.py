@@ -24,6 +24,7 @@ from tests.rotation.cases import (
     PLAN,
     RENEWAL,
     VALIDATED,
+    candidate,
     mark_device,
     mark_gateway,
     rotated,
@@ -323,6 +324,26 @@ def test_a_failed_order_says_when_it_is_tried_again() -> None:
     blocker = next(one for one in gate_of(view(marks=marks)).blockers if one.name == "gw-1")
 
     assert blocker.expected_at == NOW + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("rehearsed", "faults", "said"),
+    [
+        (None, (), "not met on the agent's second_port"),
+        (candidate("gw-1"), (), "did not take its new chain"),
+        (None, ("bad",), "did not take its new chain"),
+    ],
+)
+def test_a_gateway_that_is_tried_again_says_what_went_wrong(
+    rehearsed: str | None, faults: tuple[str, ...], said: str
+) -> None:
+    facts = with_gateway(FACTS, "gw-1", candidate_faults=faults)
+    marks = mark_gateway(VALIDATED, "gw-1", rehearsed=rehearsed, retry_at=NOW + HOUR)
+    alone = replace(PLAN, gateways=PLAN.gateways[:1])
+
+    blockers = gate_of(view(facts, marks, alone)).blockers
+
+    assert [said in one.unblocks for one in blockers if one.reason is R.RETRYING] == [True]
 
 
 def test_a_rotation_of_which_the_journal_does_not_know_begins_no_overlap() -> None:
