@@ -21,6 +21,7 @@ NOW, UNTIL = utc("2026-11-25"), utc("2026-12-09")
 TIMES: Mapping[str, Any] = {"not_before": utc("2026-01-01"), "not_after": utc("2036-01-01")}
 OLD = make_ca("old CA", **TIMES)
 NEW = make_ca("new CA", **TIMES)
+THIRD = make_ca("third CA", **TIMES)
 MIDDLE = make_ca("middle CA", issuer=NEW, **TIMES)
 KEY = new_key()
 assert isinstance(KEY, ec.EllipticCurvePrivateKey)
@@ -100,6 +101,7 @@ def test_a_good_chain_has_no_fault(chain: tuple[Issued, ...]) -> None:
         ((leaf(MIDDLE),), "not signed by the CA that was named"),
         ((leaf(MIDDLE),), "who trusts the new CA alone refuses it: unknown_ca"),
         ((leaf(OLD),), "who trusts the new CA alone refuses it: unknown_ca"),
+        ((leaf(THIRD), THIRD), "who trusts the new CA alone refuses it: unknown_ca"),
         ((leaf(MIDDLE), MIDDLE, OLD), "not in order"),
         ((leaf(NEW, "gw-1"),), "lacks the names gw-1.example"),
         ((leaf(purposes=(CLIENT_AUTH,)),), "not for a server"),
