@@ -32,13 +32,15 @@ def facts_of(rotation: Rotation, gathered: Gathered, judge: Judging, *, options:
         if state.target.role is Role.GATEWAY
     }
     devices = _devices(rotation, gathered, judge, gateways, (old, new), options)
+    absence_s, absent = _longest_absence(rotation, devices, gathered.at)
     return Facts(
         gathered_at=gathered.at,
         gateways=gateways,
         devices=devices,
         ca_faults=_ca_faults(rotation, old, new, gathered.at, options),
         is_control_good=gathered.is_control_good,
-        longest_absence_s=_longest_absence(rotation, devices, gathered.at),
+        longest_absence_s=absence_s,
+        longest_absent=absent,
     )
 
 
@@ -84,11 +86,13 @@ def _devices(
     }
 
 
-def _longest_absence(rotation: Rotation, devices: dict[str, DeviceFacts], now: datetime) -> float:
-    """Return how long the device that was not heard of for longest is silent by now."""
+def _longest_absence(
+    rotation: Rotation, devices: dict[str, DeviceFacts], now: datetime
+) -> tuple[float, str]:
+    """Return how long the device that was not heard of for longest is silent by now, and it."""
     silent = (
-        (now - one.last_seen_at).total_seconds()
+        ((now - one.last_seen_at).total_seconds(), name)
         for name, one in devices.items()
         if one.last_seen_at is not None and name not in rotation.marks.excluded
     )
-    return max(silent, default=0.0)
+    return max(silent, default=(0.0, ""))

@@ -211,7 +211,8 @@ class Facts:
         devices: Those behind the gateways of the plan, by name.
         ca_faults: What is wrong with the new CA.
         is_control_good: A control target answered; None: there is none.
-        longest_absence_s: The longest silence that was seen of any of the devices.
+        longest_absence_s: How long the device is silent by now that was not heard of for longest,
+            ``longest_absent`` its name.
         by_gateway: The devices' names by gateway; a large fleet is asked for it often.
     """
 
@@ -221,6 +222,7 @@ class Facts:
     ca_faults: tuple[str, ...] = ()
     is_control_good: bool | None = None
     longest_absence_s: float = 0.0
+    longest_absent: str = ""
     by_gateway: Mapping[str, tuple[str, ...]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -304,7 +306,8 @@ class Marks:
         is_aborting: A person aborted it: only the way back is left.
         ended: How it ended; None: it has not.
         phase: Where it was found at the last look, ``phase_at`` since when; told, never gone by.
-        longest_absence_s: The longest silence of a device that was seen so far.
+        longest_absence_s: The longest silence of a device that was seen so far,
+            ``longest_absent`` its name.
         is_automatic: No person started it: it renews a certificate in time.
         resumed_at: When it was last resumed, ``resumed_count`` how often.
     """
@@ -321,6 +324,7 @@ class Marks:
     phase: Phase | None = None
     phase_at: datetime | None = None
     longest_absence_s: float = 0.0
+    longest_absent: str = ""
     is_automatic: bool = False
     resumed_at: datetime | None = None
     resumed_count: int = 0

@@ -223,10 +223,20 @@ def overlap_end(
     if len(known) < len(since):
         return None
     intervals = [one.contact_interval_s or 0.0 for one in included(facts, marks)]
-    absent_s = max(facts.longest_absence_s, marks.longest_absence_s)
+    absent_s = max(facts.longest_absence_s, kept_absence_s(facts, marks))
     least_s = max(plan.overlap_s, options.overlap, absent_s, *intervals, 0.0)
     tickets = [one.tickets_until for one in facts.gateways.values() if one.tickets_until]
     return max((max(known) + timedelta(seconds=least_s), *tickets))
+
+
+def kept_absence_s(facts: Facts, marks: Marks) -> float:
+    """Return the longest silence so far; of who is left out, or gone, it is of no account."""
+    return marks.longest_absence_s if is_awaited(facts, marks, marks.longest_absent) else 0.0
+
+
+def is_awaited(facts: Facts, marks: Marks, device: str) -> bool:
+    """Return whether a device is one that the rotation goes by; of which none is named, it is."""
+    return not device or (device in facts.devices and device not in marks.excluded)
 
 
 def needed_until(plan: Plan, *, now: datetime, options: Options) -> datetime:

@@ -194,9 +194,9 @@ class Rotator:
         if view.phase is not marks.phase:
             changes |= {"phase": view.phase, "phase_at": view.now}
         before = self.seen.get(rotation.plan.id)
-        absent_s = absence_to_keep(view, before.view if before is not None else None)
-        if absent_s is not None:
-            changes["longest_absence_s"] = absent_s
+        absence = absence_to_keep(view, before.view if before is not None else None)
+        if absence is not None:
+            changes["longest_absence_s"], changes["longest_absent"] = absence
         if not changes:
             return rotation
         rotation = with_marks(rotation, **changes)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from exporter.rotation.model import DeviceFacts, Facts, Marks, Phase, Plan, behind, included
 from exporter.rotation.options import Options
-from exporter.rotation.phases import Position, position_of
+from exporter.rotation.phases import Position, is_awaited, kept_absence_s, position_of
 
 _MUCH_LONGER = 1.25
 
@@ -48,18 +48,26 @@ def view_of(plan: Plan, facts: Facts, marks: Marks, *, now: datetime, options: O
     )
 
 
-def absence_to_keep(view: View, before: View | None) -> float | None:
-    """Return for how long a device was silent, where no later look would tell; None: nothing new.
+def absence_to_keep(view: View, before: View | None) -> tuple[float, str] | None:
+    """Return for how long which device was silent, where no later look would tell; None: nothing.
 
     While it lasts, each look tells it: so it is kept when it has grown much, and at its end.
     """
+    kept_s = kept_absence_s(view.facts, view.marks)
     now_s = view.facts.longest_absence_s
-    was_s = before.facts.longest_absence_s if before is not None else 0.0
-    kept_s, longest_s = view.marks.longest_absence_s, max(now_s, was_s)
-    if longest_s <= max(kept_s, view.plan.overlap_s):
+    found = max((now_s, view.facts.longest_absent), _absence_told(view, before))
+    if found[0] <= max(kept_s, view.plan.overlap_s):
         return None
-    is_over = now_s < was_s
-    return longest_s if is_over or longest_s > _MUCH_LONGER * kept_s else None
+    is_over = now_s < found[0]
+    return found if is_over or found[0] > _MUCH_LONGER * kept_s else None
+
+
+def _absence_told(view: View, before: View | None) -> tuple[float, str]:
+    """Return what the look before told of who was silent, if that one is still waited for."""
+    absent = before.facts.longest_absent if before is not None else ""
+    if before is None or not is_awaited(view.facts, view.marks, absent):
+        return 0.0, ""
+    return before.facts.longest_absence_s, absent
 
 
 def gateway_state(view: View, name: str) -> str:

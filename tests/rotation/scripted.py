@@ -200,6 +200,12 @@ class ScriptedFleet:
 
     async def facts(self, rotation: Rotation) -> Facts:
         now = self.clock.now()
+        silent = (
+            (self._absence_s(one), name)
+            for name, one in self.devices.items()
+            if name not in rotation.marks.excluded
+        )
+        absence = max(silent, default=(0.0, ""))
         return Facts(
             gathered_at=now,
             gateways={
@@ -217,7 +223,8 @@ class ScriptedFleet:
                 for name, one in self.gateways.items()
             },
             devices={name: self._device(one, now) for name, one in self.devices.items()},
-            longest_absence_s=max(self.absence_s, *map(self._absence_s, self.devices.values())),
+            longest_absence_s=max(absence[0], self.absence_s),
+            longest_absent=absence[1],
         )
 
     def _absence_s(self, device: Device) -> float:

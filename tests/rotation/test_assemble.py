@@ -454,6 +454,7 @@ def test_the_longest_silence_is_that_of_a_device_that_is_not_left_out() -> None:
     left_out = replace(ROTATION, marks=Marks(excluded={"dev-1": "sold"}))
 
     assert facts(found).longest_absence_s == (9 * DAY).total_seconds()
+    assert facts(found).longest_absent == "dev-1"
     assert facts(found, left_out).longest_absence_s == 0.0
     assert facts(gathered(standings={})).longest_absence_s == 0.0
 

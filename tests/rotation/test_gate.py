@@ -370,9 +370,28 @@ def test_a_long_silence_is_kept_when_it_has_grown_much_and_when_it_is_over(
     was: float | None, now: float, kept: float, told: float | None
 ) -> None:
     def seen(days: float) -> View:
-        facts = replace(FACTS, longest_absence_s=days * 86_400)
+        facts = replace(FACTS, longest_absence_s=days * 86_400, longest_absent="dev-1")
         return view(facts, replace(ORDERED, longest_absence_s=kept * 86_400))
 
     found = absence_to_keep(seen(now), None if was is None else seen(was))
 
-    assert found == (None if told is None else told * 86_400)
+    assert found == (None if told is None else (told * 86_400, "dev-1"))
+
+
+@pytest.mark.parametrize(
+    ("absent", "excluded", "days"),
+    [("dev-1", {}, 30), ("", {}, 30), ("dev-1", {"dev-1": "scrapped"}, 7), ("retired", {}, 7)],
+)
+def test_how_long_a_device_was_silent_counts_as_long_as_it_is_waited_for(
+    absent: str, excluded: dict[str, str], days: int
+) -> None:
+    facts, marks = ON_ALL
+    before = view(replace(facts, longest_absence_s=3e6, longest_absent=absent), marks)
+    marks = replace(
+        marks, longest_absence_s=30 * 86_400.0, longest_absent=absent, excluded=excluded
+    )
+    seen, rotated_at = view(facts, marks), marks.gateway("gw-1").rotated_at
+
+    assert rotated_at is not None
+    assert seen.position.overlap_end == rotated_at + days * DAY
+    assert (absence_to_keep(seen, before) is not None) is (days == 30)

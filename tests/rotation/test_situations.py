@@ -126,6 +126,28 @@ async def test_forty_devices_that_sleep_for_nine_days_are_waited_for_by_name(
     assert view.position.overlap_end - rotated_at >= 9 * DAY - 3 * HOUR
 
 
+async def test_who_was_left_out_after_a_long_silence_makes_no_overlap_longer(
+    stand: Stand,
+) -> None:
+    gone = stand.fleet.devices["gw-02-dev-0"]
+    gone.asleep_until = START + 1_000 * DAY
+    await stand.until(Phase.ADDING)
+    await stand.fleet.pass_time(30 * DAY)
+    await held(stand)
+
+    await stand.rotator.exclude("r-1", gone.name, by="ann", reason="scrapped")
+    gone.store.add(NEW_CA)  # else it would count as gone dark, which it may now
+    await stand.until(Phase.ROTATING)
+    while on_new(stand) != {"gw-01", "gw-02", "gw-03"}:
+        await stand.tick()
+        await stand.fleet.pass_time(HOUR / 2)
+    await stand.tick()
+    view = stand.rotator.seen["r-1"].view
+
+    assert view.position.overlap_end is not None
+    assert view.position.overlap_end - stand.clock.now() <= 7 * DAY
+
+
 async def test_a_class_of_devices_that_refuses_is_named_and_its_gateway_alone_goes_back(
     stand: Stand,
 ) -> None:
@@ -234,10 +256,13 @@ async def test_a_service_of_another_version_goes_on_in_the_middle(stand: Stand) 
     assert all(one.store == {NEW_CA} for one in stand.fleet.devices.values())
 
 
+LATER = ("phase", "phase_at", "longest_absence_s", "longest_absent", "resumed_at", "resumed_count")
+
+
 def older(marks: str) -> Any:
     """The same as the first version kept it, and with what a later one may add."""
     told = json.loads(marks)
-    for name in ("phase", "phase_at", "longest_absence_s", "resumed_at", "resumed_count"):
+    for name in LATER:
         del told[name]
     for gateway in told["gateways"].values():
         del gateway["asked_at"]

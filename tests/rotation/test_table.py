@@ -49,6 +49,7 @@ ROTATION: Mapping[str, tuple[str, ...]] = {
     "40 sleep for 9 days": (
         f"{S}forty_devices_that_sleep_for_nine_days_are_waited_for_by_name",
         f"{G}a_long_silence_is_kept_when_it_has_grown_much_and_when_it_is_over",
+        f"{S}who_was_left_out_after_a_long_silence_makes_no_overlap_longer",
     ),
     "bad new CA (each fault)": (
         f"{A}a_bad_ca_is_refused_with_a_sentence",
