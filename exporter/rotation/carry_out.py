@@ -121,6 +121,8 @@ class CarryOut:
         except ExporterError as exc:
             return await self._put_off(rotation, Step.ORDER, name, exc, view=view)
         mark = replace(rotation.marks.gateway(name), candidate=leaf, retry_at=None)
+        if rotation.marks.begun_at is not None:
+            mark = replace(mark, tries=0)
         rotation = _ordered(
             _marked(rotation, name, mark), name, Ordered(request=request, chain=chain)
         )

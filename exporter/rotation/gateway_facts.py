@@ -8,7 +8,7 @@ from cryptography import x509
 
 from exporter.certificates import UNREADABLE, Certificate, read_pem
 from exporter.errors import CertificateError
-from exporter.gateway.messages import CertificateVersion, GatewayCertificates
+from exporter.gateway.messages import CertificateVersion, GatewayCertificates, VersionState
 from exporter.recovery.issue import Wanted, read_request
 from exporter.rotation.authority import Ordered, faults_of_chain
 from exporter.rotation.gathered import NO_LOOK, GatewayLook, Gathered
@@ -47,6 +47,7 @@ def gateway_facts(
         is_busy=gathered.busy is None
         or name in gathered.busy
         or (pending is not None and not _is_ours(mark)),
+        left_at=_left_at(_version(told, mark.candidate)),
         pending=pending,
         tickets_until=_tickets_until(look) if name in planned else None,
         no_tickets_from=_no_tickets_from(look) if name in planned else None,
@@ -89,6 +90,13 @@ def _is_ready(told: GatewayCertificates | None, version: CertificateVersion | No
     if version is None or not version.proven:
         return False
     return version.key_usable
+
+
+def _left_at(candidate: CertificateVersion | None) -> datetime | None:
+    """Return when a candidate was served that the agent proved, and serves no more."""
+    if candidate is None or not candidate.proven or candidate.state is VersionState.CURRENT:
+        return None
+    return candidate.activated_at
 
 
 def _before_end(

@@ -180,6 +180,7 @@ class GatewayFacts:
         before_not_after: When the certificate served before the rotation ends.
         candidate_faults: What is wrong with its candidate; None: there is none yet.
         is_busy: Somebody else is in charge of it.
+        left_at: When it began to serve the candidate, where that was proven and is over by now.
         pending: Operation that waits for its confirmation.
         tickets_until: Until when tickets from before may hide refusals; None: none do.
         no_tickets_from: From when on no ticket from before is taken up; None: nobody tells.
@@ -196,6 +197,7 @@ class GatewayFacts:
     before_not_after: datetime | None = None
     candidate_faults: tuple[str, ...] | None = None
     is_busy: bool = False
+    left_at: datetime | None = None
     pending: str | None = None
     tickets_until: datetime | None = None
     no_tickets_from: datetime | None = None

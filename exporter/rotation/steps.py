@@ -46,7 +46,7 @@ def next_action(view: View) -> Action | None:
         return back or _leaving(view)
     if view.position.drift or view.marks.is_paused:
         return None
-    return _late(view) or FORWARD[view.phase](view)
+    return _late(view) or _ordering_again(view) or FORWARD[view.phase](view)
 
 
 # The way back: it waits for no gate that leads forward
@@ -170,17 +170,35 @@ def _planned(view: View) -> Action | None:
     for planned in view.plan.gateways:
         mark = view.marks.gateway(planned.name)
         found = view.facts.gateways.get(planned.name)
-        is_due = mark.tries < MOST_TRIES and _is_time(view, planned.name)
-        is_there = found is not None and found.has_api and found.served is not None
         is_good = mark.candidate is not None and found is not None and not found.candidate_faults
-        if is_there and is_due and not is_good:
-            return Action(
-                step=Step.ORDER, gateways=(planned.name,), why="its new chain is ordered"
-            )
+        if not is_good and _is_order_due(view, planned.name):
+            return _order(planned.name)
     if not gate_of(view).is_open:
         return None
     step = Step.VALIDATE if view.plan.is_renewal else Step.ADD
     return Action(step=step, why="the plan is approved and can begin", anchor=view.plan.new_ca)
+
+
+def _order(name: str) -> Action:
+    return Action(step=Step.ORDER, gateways=(name,), why="its new chain is ordered")
+
+
+def _is_order_due(view: View, name: str) -> bool:
+    found = view.facts.gateways.get(name)
+    is_there = found is not None and found.has_api and found.served is not None
+    return is_there and view.marks.gateway(name).tries < MOST_TRIES and _is_time(view, name)
+
+
+def _ordering_again(view: View) -> Action | None:
+    """Return the order for whose candidate was dropped, since a person was at its keys."""
+    if view.phase not in {Phase.ADDING, Phase.VALIDATING, Phase.CANARY, Phase.ROTATING}:
+        return None
+    for planned in view.plan.gateways:
+        mark = view.marks.gateway(planned.name)
+        is_dropped = mark.candidate is None and mark.intended is None
+        if is_dropped and _is_order_due(view, planned.name):
+            return _order(planned.name)
+    return None
 
 
 def _late(view: View) -> Action | None:
@@ -209,8 +227,15 @@ def _is_add_due(view: View, device: DeviceFacts) -> bool:
         return False
     if mark.added_at is None:
         return True
-    is_failed = device.word in {DeviceUpdateStatus.FAILED, DeviceUpdateStatus.COMPLETE}
-    return is_failed and _is_retry_due(view, mark.added_at, mark.added_tries)
+    return not _is_under_way(device) and _is_retry_due(view, mark.added_at, mark.added_tries)
+
+
+def _is_under_way(device: DeviceFacts) -> bool:
+    """Return whether the platform says that the device has yet to do what was asked for.
+
+    Where it says nothing, we may have been killed between our entry and the request.
+    """
+    return device.word is DeviceUpdateStatus.PENDING
 
 
 def _is_retry_due(view: View, asked_at: datetime, tries: int) -> bool:
@@ -319,8 +344,7 @@ def _is_removal_due(view: View, device: DeviceFacts) -> bool:
         return True
     if device.trusts_old is False and device.is_fresh(view.now):
         return False  # asked again, it would have to report again
-    is_failed = device.word in {DeviceUpdateStatus.FAILED, DeviceUpdateStatus.COMPLETE}
-    return is_failed and _is_retry_due(view, mark.removed_at, mark.removed_tries)
+    return not _is_under_way(device) and _is_retry_due(view, mark.removed_at, mark.removed_tries)
 
 
 def confirm_within_s(view: View, gateway: str) -> float:

@@ -10,6 +10,7 @@ from datetime import datetime
 from exporter.errors import ExporterError
 from exporter.rotation.model import Consent, GatewayMark, Phase, PlannedGateway, Step
 from exporter.rotation.phases import before_of, consent_needed
+from exporter.rotation.reconcile import to_be_put_back
 from exporter.rotation.records import Rotation, with_marks
 from exporter.rotation.renewal import is_only_to_be_proven
 from exporter.rotation.view import View
@@ -101,8 +102,7 @@ def undone(rotation: Rotation, view: View) -> tuple[Rotation, Sequence[str]]:
     if not changed:
         raise RotationError("no gateway serves anything that the journal does not know of")
     for name in changed:
-        mark = replace(rotation.marks.gateway(name), intended=Step.ROLL_BACK)
-        rotation = with_gateway(rotation, name, mark)
+        rotation = with_gateway(rotation, name, to_be_put_back(rotation.marks.gateway(name)))
     return rotation, changed
 
 

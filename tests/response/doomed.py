@@ -1,16 +1,16 @@
 """The real service in a process of its own that something happens to on its way: a program.
 
 ``doomed.py CONFIG DOOM_FILE``: once ``since`` of DOOM_FILE has come (a delivery, a journal entry
-of that kind, or an intent that is taken up after a start), the file is removed and the lines of
-the responding code are counted: at the ``line``-th, and ``delay_s`` after it, the process gets
-that ``signal``.
+of that kind, or an intent that is taken up after a start; several are parted by ``|``), the file
+is removed and the lines of the responding code are counted: at the ``line``-th, and ``delay_s``
+after it, the process gets that ``signal``.
 """
 
 import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,8 +36,9 @@ class Doom:
     DOOM_FILE with the suffix ``.lines``.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, ours: Sequence[str] = _OURS) -> None:
         self._file = file
+        self._ours = ours
         self._line = 0
         self._delay_s = 0.0
         self._signal = 0
@@ -48,7 +49,7 @@ class Doom:
         if not self._file.exists():
             return
         told = json.loads(self._file.read_text())
-        if told["since"] != what:
+        if what not in told["since"].split("|"):
             return
         self._file.unlink()
         self._line, self._delay_s, self._signal = told["line"], told["delay_s"], told["signal"]
@@ -60,7 +61,7 @@ class Doom:
             frame = frame.f_back
 
     def trace(self, frame: FrameType, event: str, _arg: Any) -> Any:
-        if not any(part in frame.f_code.co_filename for part in _OURS):
+        if not any(part in frame.f_code.co_filename for part in self._ours):
             return None
         if event == "line":
             self.count += 1

@@ -1,12 +1,13 @@
-"""A rotation that was started and not approved yet."""
+"""A rotation that was started and not approved yet, and what real ones run with."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from tests.rotation.forked import Forks
 from tests.rotation.stand import Stand
 
 
@@ -36,4 +37,11 @@ def started(tmp_path: Path) -> Started:
 @pytest.fixture
 async def stand(started: Started) -> AsyncIterator[Stand]:
     async with started() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Starts our programs as processes of their own, without their imports each time."""
+    with Forks() as made:
         yield made

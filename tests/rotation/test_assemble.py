@@ -186,6 +186,24 @@ def test_the_way_back_is_ready_only_by_a_plain_yes(
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"state": VersionState.OLD}, NOW - DAY),
+        ({"state": VersionState.OLD, "proven": False}, None),
+        ({"state": VersionState.CURRENT}, None),
+    ],
+)
+def test_a_candidate_that_was_proven_and_is_served_no_more_was_left(
+    changes: dict[str, object], expected: datetime | None
+) -> None:
+    candidate = version(certificate_of(CANDIDATE), **changes)
+    look = replace(LOOK, certificates=answer(version(BEFORE), candidate))
+
+    assert facts(gathered(looks={"gw-1": look})).gateways["gw-1"].left_at == expected
+    assert facts().gateways["gw-1"].left_at is None
+
+
+@pytest.mark.parametrize(
     ("busy", "pending", "mark", "expected"),
     [
         ((), None, MARK, False),

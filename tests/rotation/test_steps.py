@@ -23,7 +23,7 @@ from exporter.rotation.model import (
     Step,
 )
 from exporter.rotation.phases import TRANSITIONS
-from exporter.rotation.reconcile import adopted, reconciled
+from exporter.rotation.reconcile import adopted, reconciled, to_be_put_back
 from exporter.rotation.steps import MOST_TRIES, Action, next_action
 from exporter.rotation.view import View
 from tests.rotation.cases import (
@@ -109,7 +109,8 @@ def test_anchors_are_added_group_by_group_canaries_first() -> None:
         (FAILED, DAY, 3, False),
         (DeviceUpdateStatus.COMPLETE, HOUR, 1, True),
         (PENDING, DAY, 1, False),
-        (None, DAY, 1, False),
+        (None, HOUR / 8, 1, False),
+        (None, HOUR, 1, True),  # perhaps it was never asked: we died between entry and request
     ],
 )
 def test_what_failed_is_asked_again_with_growing_pauses_three_times(
@@ -149,8 +150,24 @@ def test_a_no_is_asked_again_after_news_of_the_device_only() -> None:
         Step.VALIDATE,
         ("dev-1",),
     )
-    bare = mark_gateway(VALIDATED, "gw-1", candidate=None)
-    assert step(view(marks=bare)) is None
+
+
+def test_a_chain_that_was_dropped_is_ordered_again_wherever_it_is_needed() -> None:
+    bare = mark_gateway(VALIDATED, "gw-3", candidate=None)
+    order = (Step.ORDER, ("gw-3",))
+    assert step(view(marks=bare)) == order
+    adding = with_device(FACTS, "dev-2", trusts_new=False, word=PENDING)
+    assert step(view(adding, bare)) == order
+    assert step(view(*rotated(FACTS, bare, ["gw-1"]))) == order
+    assert step(view(*rotated(FACTS, bare, ["gw-1", "gw-2"]))) == order
+    undoing = mark_gateway(bare, "gw-3", intended=Step.ROTATE)
+    assert step(view(marks=undoing)) is None
+    assert step(view(marks=mark_gateway(bare, "gw-3", tries=MOST_TRIES))) is None
+    assert step(view(marks=mark_gateway(bare, "gw-3", retry_at=NOW + HOUR))) is None
+    for lacking in ({"has_api": False}, {"served": None}):
+        assert step(view(with_gateway(FACTS, "gw-3", **lacking), bare)) is None
+    gone = replace(FACTS, gateways={name: FACTS.gateways[name] for name in GATEWAYS[:2]})
+    assert step(view(gone, bare)) is None
 
 
 def test_a_no_of_who_is_still_to_come_is_asked_again_between_batches() -> None:
@@ -379,6 +396,20 @@ def test_a_gateway_that_was_asked_and_did_not_answer_may_take_its_chain_yet() ->
     assert (done.rotated_at, done.asked_at) == (NOW, None)
 
 
+def test_a_gateway_that_took_its_chain_unseen_and_went_back_waits_for_a_person() -> None:
+    asked = mark_gateway(VALIDATED, "gw-1", intended=Step.ROTATE, asked_at=NOW)
+    left = with_gateway(FACTS, "gw-1", left_at=NOW - HOUR)
+
+    back, why = found(left, asked)["gw-1"]
+
+    assert (back.rolled_back_at, back.intended, back.asked_at) == (NOW, None, None)
+    assert "went back by itself" in why
+    # That was before a person let it be tried again: nothing is known of this time
+    assert found(left, replace(asked, resumed_at=NOW - HOUR / 2)) == {}
+    again = replace(asked, resumed_at=NOW - 2 * HOUR)
+    assert found(left, again)["gw-1"] == (back, why)
+
+
 def test_a_way_back_is_noted_once_it_is_seen_and_keeps_its_reason() -> None:
     begun = mark_gateway(
         VALIDATED, "gw-1", intended=Step.ROLL_BACK, rotated_at=NOW, rolled_back_why="dev-1 refuses"
@@ -406,7 +437,12 @@ def test_what_a_person_adopts_is_what_is_served() -> None:
     assert (back.rotated_at, back.is_confirmed) == (None, False)
 
     other = adopt(with_gateway(FACTS, "gw-3", served="e" * 64), VALIDATED)
-    assert other["gw-3"].before == "e" * 64
+    # Whoever did it had another key made there: the chain that waits is for one that is gone
+    assert (other["gw-3"].before, other["gw-3"].candidate) == ("e" * 64, None)
+    undoing = to_be_put_back(ORDERED.gateways["gw-3"])
+    assert (undoing.intended, undoing.candidate) == (Step.ROLL_BACK, None)
+    served = adopt(with_gateway(facts, "gw-1", served="e" * 64), marks)["gw-1"]
+    assert (served.before, served.candidate) == ("e" * 64, candidate("gw-1"))
     seen = view(with_gateway(FACTS, "gw-3", served="e" * 64), replace(VALIDATED, gateways={
         **VALIDATED.gateways, **other,
     }))  # fmt: skip
