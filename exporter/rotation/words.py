@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from exporter.errors import ExporterError
-from exporter.rotation.model import Consent, GatewayMark, Phase, PlannedGateway, Step
+from exporter.rotation.model import Consent, GatewayMark, Phase, PlannedGateway
 from exporter.rotation.phases import before_of, consent_needed
 from exporter.rotation.reconcile import to_be_put_back
 from exporter.rotation.records import Rotation, with_marks
