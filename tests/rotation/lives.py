@@ -16,9 +16,9 @@ from exporter.demo.updates import StoreKeeper
 from exporter.gateway.agent.drivers.embedded import mqtt
 from exporter.gateway.agent.drivers.embedded.tls_stream import TlsStream
 from tests.gateway.agent.real.terminators import HTTP
+from tests.rotation.terminators import OF_TRUST
 
 CONTACT_S = 0.5
-OF_TRUST = ("certificate", "issuer", "signed", "verif", "hostname")
 
 
 class Client(DeviceClient):

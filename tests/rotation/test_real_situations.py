@@ -3,7 +3,6 @@
 One standing fleet goes through many situations; each is named in ``test_table``.
 """
 
-import os
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -17,18 +16,14 @@ from exporter.demo.pki import Issued, Wishes, issue
 from tests.gateway.agent.real.terminators import Start, haproxy, mosquitto, nginx
 from tests.rotation.lives import Life
 from tests.rotation.real import RealFleet, real_fleet
+from tests.rotation.terminators import CAMPAIGN, STARTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DAY = timedelta(days=1)
 ENDED = {"done", "rolled_back", "aborted"}
 # Each terminator is minutes of CPU: that is for the campaign
-ONES = ["nginx", "haproxy", "mosquitto"] if "FLEET_TLS_CAMPAIGN" in os.environ else ["nginx"]
-DROPS_TICKETS: Mapping[str, Start] = {
-    "nginx": nginx,
-    "haproxy": partial(haproxy, apply="reload"),
-    "mosquitto": partial(mosquitto, drop_tickets=True),
-}
+ONES = list(STARTS) if CAMPAIGN else ["nginx"]
 KEEPS_TICKETS: Mapping[str, Start] = {
     "nginx": partial(
         nginx, chosen=True, more="ssl_session_ticket_key keys; ssl_session_timeout 1h;"
@@ -51,7 +46,7 @@ async def test_whatever_a_ca_a_signer_or_a_device_lacks_keeps_the_gate_until_it_
     name: str, tmp_path: Path
 ) -> None:
     behind = {"gw-1": 5}
-    async with real_fleet(tmp_path, DROPS_TICKETS[name], behind, silent={"dev-02"}) as fleet:
+    async with real_fleet(tmp_path, STARTS[name], behind, silent={"dev-02"}) as fleet:
         lives, served = fleet.lives, await fleet.gateways["gw-1"].served()
         lives["dev-03"].is_lying = True
         lives["dev-04"].fails_with("No space left on device")

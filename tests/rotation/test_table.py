@@ -22,7 +22,12 @@ TICKETS = (
     f"{W}clients_by_ticket_only_keep_the_gate_and_the_agent_goes_back",
     "rotation/test_story.py::test_clients_that_come_by_ticket_only_keep_the_gate_shut",
 )
+KILLED = (
+    "rotation/test_kill.py::test_wherever_it_is_killed_the_rotation_goes_on_and_nobody_is_dark"
+)
+M = "rotation/test_meanwhile.py::test_"
 BY_HAND = (
+    f"{M}whoever_rotates_by_hand_stops_it_until_that_is_undone_or_adopted",
     f"{W}a_change_by_hand_stops_it_until_it_is_undone",
     f"{W}a_change_by_hand_may_be_adopted",
 )
@@ -106,7 +111,11 @@ FURTHER: Mapping[str, tuple[str, ...]] = {
         f"{W}a_canary_that_starts_failing_is_put_back_alone",
         CANARIES,
     ),
-    "killed and started again": (f"{W}killed_at_any_moment_it_goes_on_by_looking",),
+    "we die right after a rotation with confirmWithin": (
+        f"{M}a_gateway_that_nobody_confirms_goes_back_by_itself_and_waits_for_a_person",
+    ),
+    "someone rotates by hand in the middle": BY_HAND,
+    "killed and started again": (KILLED, f"{W}killed_at_any_moment_it_goes_on_by_looking"),
 }
 ALL = [
     (situation, test)
