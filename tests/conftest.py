@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import coverage
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -21,3 +22,15 @@ _LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+def pytest_collection_finish() -> None:
+    """Have coverage ask for the greenlet in the main thread only: elsewhere there are none.
+
+    Asked in a thread, greenlet keeps a state of it, which is let go of in a pending call when the
+    thread ends; if coverage's own code runs there while a second thread ends, CPython 3.11 loops
+    for ever (``RESUME`` under a tracer, with the pending call that cannot be made yet).
+    """
+    measuring = coverage.Coverage.current()
+    if measuring is not None and measuring._collector is not None:
+        measuring._collector.concur_id_func = None
