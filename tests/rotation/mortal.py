@@ -111,6 +111,11 @@ class Ground:
         fleet = self.fleets[name]
         self.agents[name] = _agent(self.forks, fleet)
 
+    async def kill_agent(self, name: str) -> None:
+        """Kill it, and start it again; the clients go on meanwhile."""
+        self.agents[name].kill()
+        await asyncio.to_thread(self.start_agent, name)
+
     # A person, who bears with a service that is away
 
     async def ask(self, path: str = "", **body: object) -> Json | None:
