@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-import stat
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,17 @@ from exporter.clock import SystemClock
 from exporter.demo.layout import GATEWAY, MANAGEMENT_API, Layout
 from exporter.journal import Entry, entries
 from exporter.store import Store
-from tests.daemons import is_listening, wait_until
 from tests.drill.guarded import GuardedFleet, write_service_config
 from tests.gateway.agent.real.terminators import Real
 from tests.response.stand import lasting_port
 from tests.rotation.doomed import Fate
 from tests.rotation.forked import Forks, Running
-from tests.rotation.service import BASE, SIGN
+from tests.rotation.service import BASE, write_signer
 from tests.rotation.terminators import (
     TIMES,
     Coming,
+    agent_of,
+    agents_by,
     client_of,
     coming,
     fleet_at,
@@ -109,7 +109,7 @@ class Ground:
     def start_agent(self, name: str) -> None:
         """Return once it listens."""
         fleet = self.fleets[name]
-        self.agents[name] = _agent(self.forks, fleet)
+        self.agents[name] = agent_of(fleet, self.forks)
 
     async def kill_agent(self, name: str) -> None:
         """Kill it, and start it again; the clients go on meanwhile."""
@@ -242,7 +242,7 @@ async def ground_at(
     async with AsyncExitStack() as stack:
         stack.enter_context(forks.ending_all())
         for name, fleet in fleets.items():
-            real = fronted(terminator, fleet, _agent_for(forks), lasting_port())
+            real = fronted(terminator, fleet, agents_by(forks), lasting_port())
             reals[name] = stack.enter_context(real)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
@@ -276,34 +276,13 @@ def _parted(everyone: GuardedFleet, count: int) -> Iterator[tuple[str, GuardedFl
         )  # fmt: skip
 
 
-def _agent(forks: Forks, fleet: GuardedFleet) -> Running:
-    folder, port = fleet.layout.directory, int(fleet.agent_url.rpartition(":")[2])
-    argv = ["gateway-agent", "--config", str(folder / "agent.json")]
-    agent = forks.start(argv, folder / "agent.log")
-    wait_until(lambda: is_listening(port), within_s=60, what="the agent to listen")
-    return agent
-
-
-def _agent_for(forks: Forks) -> Callable[[GuardedFleet], contextlib.AbstractContextManager[None]]:
-    @contextmanager
-    def running(fleet: GuardedFleet) -> Iterator[None]:
-        agent = _agent(forks, fleet)
-        yield
-        agent.kill()
-
-    return running
-
-
 def _configure(ground: Ground, everyone: GuardedFleet) -> None:
     """Write the service's configuration, for all gateways."""
     first, folder = ground.fleets[GATEWAY], ground.layout.directory
     everyone.gateway, everyone.agent_url = first.gateway, first.agent_url
     write_service_config(everyone, list(_logs(ground)))
-    script = folder / "sign.sh"
-    script.write_text(SIGN)
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
     config = yaml.safe_load(ground.layout.config.read_text("utf-8"))
-    signer = [str(script), str(ground.layout.pki / "new-intermediate")]
+    signer = write_signer(folder, ground.layout.pki / "new-intermediate")
     config["rotation"] |= {"signer": {"command": signer}, "retry_pause": "2s"}
     config["remediation"] = {"mode": "dry_run"}
     targets, (api,) = config["targets"]["static"], config["management_apis"]

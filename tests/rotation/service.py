@@ -165,15 +165,20 @@ async def serving(config: Path) -> AsyncIterator[str]:
             running.cancel()
 
 
-def _configure(folder: Path, signer: str, options: Mapping[str, object]) -> None:
+def write_signer(folder: Path, authority: Path) -> list[str]:
+    """A signer's command; ``authority``: path of a certificate and key, without suffix."""
     script = folder / "sign.sh"
     script.write_text(SIGN)
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return [str(script), str(authority)]
+
+
+def _configure(folder: Path, signer: str, options: Mapping[str, object]) -> None:
     path = folder / "config.yml"
     config = yaml.safe_load(path.read_text("utf-8"))
     config["rotation"] = {
         "mode": "act",
-        "signer": {"command": [str(script), str(folder / "pki" / signer)]},
+        "signer": {"command": write_signer(folder, folder / "pki" / signer)},
         "interval": "300ms",
         "overlap": "3s",
         "soak": "1s",

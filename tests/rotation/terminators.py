@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -20,10 +19,12 @@ from exporter.demo.layout import Layout
 from exporter.demo.options import RotationTimes
 from exporter.demo.updates import StoreKeeper
 from exporter.gateway.agent.drivers.embedded.tls_stream import TlsStream
-from tests.daemons import Daemon, free_port
+from tests.daemons import is_listening, wait_until
 from tests.drill.guarded import GuardedFleet, Setting, Told, write_agent_config
 from tests.gateway.agent.real.stand import Versions
 from tests.gateway.agent.real.terminators import HTTP, Real, Start, haproxy, mosquitto, nginx
+from tests.response.stand import lasting_port
+from tests.rotation.forked import Forks, Running
 
 # Session tickets of before end with the change, so that no refusal is hidden for two hours
 STARTS: Mapping[str, Start] = {
@@ -132,14 +133,25 @@ def fleet_at(layout: Layout) -> GuardedFleet:
     )
 
 
-@contextmanager
-def own_process(fleet: GuardedFleet) -> Iterator[None]:
-    """The agent of a fleet."""
+def agent_of(fleet: GuardedFleet, forks: Forks) -> Running:
+    """The agent of a fleet; it listens."""
     folder, port = fleet.layout.directory, int(fleet.agent_url.rpartition(":")[2])
-    command = (sys.executable, "-m", "exporter", "gateway-agent")
-    config = ("--config", folder / "agent.json")
-    with Daemon((*command, *config), directory=folder / "agent-log", ports=[port]):
+    argv = ["gateway-agent", "--config", str(folder / "agent.json")]
+    agent = forks.start(argv, folder / "agent.log")
+    wait_until(lambda: is_listening(port), within_s=60, what="the agent to listen")
+    return agent
+
+
+def agents_by(forks: Forks) -> Agent:
+    """Agents that run while a block does."""
+
+    @contextmanager
+    def running(fleet: GuardedFleet) -> Iterator[None]:
+        agent = agent_of(fleet, forks)
         yield
+        agent.kill()
+
+    return running
 
 
 @contextmanager
@@ -160,10 +172,12 @@ def fronted(name: str, fleet: GuardedFleet, agent: Agent, port: int) -> Iterator
 
 
 @asynccontextmanager
-async def gateway(name: str, folder: Path) -> AsyncIterator[tuple[GuardedFleet, Real]]:
+async def gateway(
+    name: str, folder: Path, forks: Forks
+) -> AsyncIterator[tuple[GuardedFleet, Real]]:
     """The terminator with the agent in front of it, as processes, and the devices' files."""
-    fleet = fleet_at(Layout(folder, rotating=TIMES))
-    with fronted(name, fleet, own_process, free_port()) as real, own_process(fleet):
+    fleet, agent = fleet_at(Layout(folder, rotating=TIMES)), agents_by(forks)
+    with forks.ending_all(), fronted(name, fleet, agent, lasting_port()) as real, agent(fleet):
         yield fleet, real
 
 

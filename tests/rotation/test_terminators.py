@@ -10,6 +10,7 @@ import pytest
 from exporter.demo.device import Device
 from exporter.demo.stage import Stage
 from tests.drill.guarded import GuardedFleet, write_service_config
+from tests.rotation.forked import Forks
 from tests.rotation.service import Service, serving
 from tests.rotation.terminators import (
     CAMPAIGN,
@@ -58,9 +59,9 @@ def left_behind(fleet: GuardedFleet) -> Device:
 
 @pytest.mark.parametrize("name", ONES)
 async def test_a_whole_rotation_fails_no_handshake_for_trust_and_keeps_every_client(
-    name: str, tmp_path: Path
+    name: str, tmp_path: Path, forks: Forks
 ) -> None:
-    async with gateway(name, tmp_path) as (fleet, real):
+    async with gateway(name, tmp_path, forks) as (fleet, real):
         await log_handshakes(fleet)
         write_service_config(fleet, [{"file": f"{real.folder}/{one}"} for one in real.logs])
         async with coming(fleet, client_of(name)) as clients:
