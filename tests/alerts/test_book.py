@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,7 @@ def test_no_wait_and_no_hold_are_not_written() -> None:
 # What promtool is asked of each alert
 
 
+@cache
 def cases() -> dict[str, set[str]]:
     """What stands before the colon of a test's name are alerts, what follows are the cases."""
     found: dict[str, set[str]] = {}
@@ -135,6 +137,7 @@ def cases() -> dict[str, set[str]]:
     return found
 
 
+@cache
 def spoken() -> set[str]:
     return {
         one["alertname"]
