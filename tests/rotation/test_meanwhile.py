@@ -50,7 +50,7 @@ async def test_a_gateway_that_nobody_confirms_goes_back_by_itself_and_waits_for_
         fleet = ground.fleets["gw-1"]
         before = await fleet.served()
         await died(ground, moment)
-        assert await fleet.served() != before
+        assert ground.activations("gw-1")[:2] == ["forward", "forward"]
         await fleet.until(lambda: ground.activations("gw-1")[2:] == ["back"], "the way back")
         assert await fleet.served() == before
 
@@ -87,7 +87,7 @@ async def test_whoever_rotates_by_hand_stops_it_until_that_is_undone_or_adopted(
         await fleet.rotate(by_hand)
         again = await ground.until_told(lambda seen: "drift" in blockers(seen))
         await ground.say("/adopt", again)
-        adopted = await ground.until_told(lambda seen: "drift" not in blockers(seen))
+        await ground.until_told(lambda seen: "drift" not in blockers(seen))
         ground.held = ()
         await came_to_its_end(ground)
         assert before != new == await fleet.served()
@@ -97,5 +97,4 @@ async def test_whoever_rotates_by_hand_stops_it_until_that_is_undone_or_adopted(
         assert "changed it by hand; rotation adopt, or undo" in blockers(one)["drift"]
         assert one["next"] is None
     assert undone == ["forward", "forward", "back", "forward"]
-    assert adopted["phase"] != "overlap"
     assert ground.activations("gw-1")[4:] == ["forward", "forward"]
