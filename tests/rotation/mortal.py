@@ -37,7 +37,6 @@ from tests.rotation.terminators import (
 
 WITHIN_S = 120.0
 _POLL_S = 0.2
-_SLOW = "1s"
 _GIVEN_UP, _WAITING = {"no_candidate", "rolled_back"}, {"awaiting_approval"}
 Json = Mapping[str, Any]
 
@@ -183,6 +182,12 @@ class Ground:
             return dict(json.loads(rows[-1][0])) if rows else None
         return None
 
+    def slow_down(self) -> None:
+        """Let each device take a second for what it is asked to add or remove."""
+        for fleet in self.fleets.values():
+            for device in fleet.devices:
+                (device.trust_store.parent / "update-delay").write_text("1s")
+
     def has_ended(self) -> bool:
         marks = self.marks()
         return marks is not None and marks["ended"] is not None
@@ -296,8 +301,6 @@ def _configure(ground: Ground, everyone: GuardedFleet) -> None:
         own = {"name": name, "address": fleet.gateway, "management_api": api_name}
         targets.append({**gateway_entry, **own})
     ground.layout.config.write_text(yaml.safe_dump(config, sort_keys=False))
-    for device in everyone.devices:
-        (device.trust_store.parent / "update-delay").write_text(_SLOW)
 
 
 def _logs(ground: Ground) -> Iterator[Mapping[str, object]]:

@@ -118,6 +118,7 @@ async def test_wherever_it_is_killed_the_rotation_goes_on_and_nobody_is_dark(
     name: str, seed: int, tmp_path: Path, forks: Forks
 ) -> None:
     async with ground_at(tmp_path, name, forks) as ground, attended(ground):
+        ground.slow_down()  # so that there is something to be in the middle of
         moments = moments_of(seed)
         met = await kill_at(ground, moments)
         ground.start()
