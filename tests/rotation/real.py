@@ -120,13 +120,21 @@ class RealFleet:
 
 @asynccontextmanager
 async def real_fleet(
-    folder: Path, start: Start, behind: Mapping[str, int], *, silent: Collection[str] = ()
+    folder: Path,
+    start: Start,
+    behind: Mapping[str, int],
+    *,
+    silent: Collection[str] = (),
+    left: timedelta = timedelta(days=60),
+    signer: str = "new-intermediate",
 ) -> AsyncIterator[RealFleet]:
     """Devices behind each gateway, all accepted, and the service that looked at all.
 
     Args:
         behind: How many, by the gateways' names.
         silent: Devices that never told what they trust.
+        left: For how long the gateways' certificates, of 30 days ago, are valid.
+        signer: The CA of the demo that signs what gateways ask for.
     """
     layout = Layout(folder, rotating=TIMES)
     authorities = make_authorities(SystemClock().now())
@@ -136,14 +144,14 @@ async def real_fleet(
     gateways, lives, rest = dict[str, Gateway](), dict[str, Life](), list(devices)
     with ExitStack() as terminators:
         async with asyncio.TaskGroup() as tasks:
-            stage = _Stage(layout, authorities, start, terminators, tasks)
+            stage = _Stage(layout, authorities, start, terminators, tasks, left)
             try:
                 for name, count in behind.items():
                     own, rest = rest[:count], rest[count:]
                     gateways[name] = gateway = await stage.stand(name, own)
                     lives |= {one.name: gateway.life(one, silent) for one in own}
                     stage.let_come(gateway, [lives[one.name] for one in own])
-                _write_config(layout, devices, gateways, lives)
+                _write_config(layout, devices, gateways, lives, signer)
                 async with _service(layout) as service:
                     fleet = RealFleet(layout, authorities, gateways, lives, service)
                     await fleet.all_come()
@@ -161,6 +169,7 @@ class _Stage:
     start: Start
     terminators: ExitStack
     tasks: asyncio.TaskGroup
+    left: timedelta
     running: list[asyncio.Task[None]] = field(default_factory=list)
 
     def end(self) -> None:
@@ -199,7 +208,7 @@ class _Stage:
             common_name=GATEWAY_NAME,
             names=(GATEWAY_NAME, "127.0.0.1"),
             not_before=now - timedelta(days=30),
-            not_after=now + timedelta(days=60),
+            not_after=now + self.left,
         )
         leaf = issue(wishes, issuer=issuer)
         return Served(chain_pem=leaf.pem + issuer.pem, key_pem=leaf.key_pem)
@@ -229,6 +238,7 @@ def _write_config(
     devices: Sequence[Device],
     gateways: Mapping[str, Gateway],
     lives: Mapping[str, Life],
+    signer: str,
 ) -> None:
     first = next(iter(gateways.values()))
     layout.write_config(
@@ -253,7 +263,7 @@ def _write_config(
     script = layout.directory / "sign.sh"
     script.write_text(SIGN)
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    command = [str(script), str(layout.pki / "new-intermediate")]
+    command = [str(script), str(layout.pki / signer)]
     config["rotation"] |= {"signer": {"command": command}, "retry_pause": "1s"}
     layout.config.write_text(yaml.safe_dump(config, sort_keys=False))
 

@@ -4,7 +4,7 @@ One standing fleet goes through many situations; each is named in ``test_table``
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -202,3 +202,33 @@ async def it_ends_as_rolled_back(fleet: RealFleet) -> None:
     await fleet.service.post("/abort", rotation=rotation["id"], by="anna", reason="not today")
     ended = await fleet.service.until(lambda seen: seen["phase"] in ENDED)
     assert ended["phase"] == "rolled_back"
+
+
+@pytest.mark.parametrize("name", ONES)
+async def test_certificates_that_end_soon_are_renewed_one_by_one_and_no_device_refuses(
+    name: str, tmp_path: Path
+) -> None:
+    behind, signer = {"gw-1": 2, "gw-2": 2}, "old-intermediate"
+    async with real_fleet(tmp_path, STARTS[name], behind, left=5 * DAY, signer=signer) as fleet:
+        ended: dict[str, datetime] = {}
+        while ended.keys() < behind.keys():
+            seen = await fleet.service.until(partial(is_renewed, ended))
+            ended[seen["gateways"][0]["gateway"]] = datetime.fromisoformat(seen["since"])
+        await fleet.all_come()
+        served = {await gateway.served() for gateway in fleet.gateways.values()}
+        told = await fleet.service.get("/renewals")
+        history = await fleet.service.get("/history?limit=1000")
+
+    facts = [one["facts"] for one in history["items"]]
+    assert served == {one["candidate"] for one in facts if "candidate" in one}
+    assert {one["gateway"]: one["state"] for one in told["renewals"]} == dict.fromkeys(
+        behind, "waiting"
+    )
+    words = [(one["what"], one["by"]) for one in facts if "what" in one]
+    assert words == [("start", "automatic renewal")] * 2
+    assert {one: life.refusals for one, life in fleet.lives.items() if life.refusals} == {}
+
+
+def is_renewed(ended: Mapping[str, datetime], seen: Mapping[str, Any]) -> bool:
+    """Whether the newest rotation renewed a gateway that had not been before."""
+    return seen["phase"] == "done" and seen["gateways"][0]["gateway"] not in ended
