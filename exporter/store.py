@@ -100,6 +100,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " gateway TEXT NOT NULL, decision_number BIGINT NOT NULL, decided_at TEXT NOT NULL,"
         " verdict TEXT, detail TEXT NOT NULL, judged_at TEXT)",
     ),
+    # Who carries it out, and how often that was renewed; of rows from before: nobody we know of
+    (
+        "ALTER TABLE remediation_intent ADD COLUMN owner TEXT",
+        "ALTER TABLE remediation_intent ADD COLUMN renewals BIGINT NOT NULL DEFAULT 0",
+    ),
 )
 
 

@@ -20,6 +20,7 @@ from exporter.gateway.messages import (
 from exporter.remediation.assemble import chain_of
 from exporter.remediation.hands import Hands
 from exporter.remediation.intents import Ending, Intent, Stage
+from exporter.remediation.leases import LEASE_S
 from exporter.remediation.options import Options
 from exporter.remediation.records import Records
 
@@ -83,6 +84,7 @@ class CarryOut:
 
         Raises:
             StoreError: a step could not be made durable; call again later.
+            TakenUpError: another process carries it out now.
         """
         told = await self._served(intent)
         stage = Stage.SERVED if told.ending is None else Stage.ENDED
@@ -164,8 +166,11 @@ class CarryOut:
         if now - intent.intended_at > _NOT_SENT_AFTER:
             detail = "its evidence is too old for it to be sent, or sent again"
             return Told(ending=Ending.STOPPED, detail=detail)
+        began_s = self._clock.monotonic()
         if not await self._records.sends(intent, at=now):
             return Told(ending=Ending.STOPPED, detail="another process on this store ended it")
+        if self._clock.monotonic() - began_s >= LEASE_S:
+            return None  # we were stopped: another one may have taken it up, so look and ask again
         fence = Fence(
             idempotency_key=intent.key,
             serving=intent.rolled_away,

@@ -47,6 +47,10 @@ class TakenError(ExporterError):
     """The same action was intended already, or another one on that gateway is under way."""
 
 
+class TakenUpError(ExporterError):
+    """Another process carries this action out now: whoever meets this does nothing more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """One action on one gateway.

@@ -2,12 +2,16 @@
 
 import json
 import logging
+import os
+import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from exporter.clock import Clock
 from exporter.errors import StoreError
 from exporter.journal import Entry, Kind, append, entries
 from exporter.operations import last_operation, next_operation
@@ -15,6 +19,7 @@ from exporter.remediation import codec, trial_rows
 from exporter.remediation import rows as rows_of
 from exporter.remediation.hindsight import Judgement, Score, Trial
 from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, Stage
+from exporter.remediation.leases import Leases
 from exporter.remediation.model import Approval, Asker, Forecast, Identity, Outcome, RolledAway
 from exporter.remediation.readiness import Rehearsed
 from exporter.store import Store
@@ -42,12 +47,21 @@ class Past:
 class Records:
     """Reads and writes them; every method is one transaction.
 
+    Attributes:
+        owner: What the store calls this process.
+
     Raises:
         StoreError: from each method, when the store cannot be used; nothing was written.
+        TakenUpError: from each that tells of an action, when another process carries it out now.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    def leases(self, clock: Clock) -> Leases:
+        """Return the leases of this process on what is under way in the same store."""
+        return Leases(self._store, self.owner, clock)
 
     # Decisions and intents
 
@@ -95,7 +109,7 @@ class Records:
                 stage=Stage.INTENDED,
                 stage_at=case.now,
             )
-            await rows_of.put_intent(connection, intent)
+            await rows_of.put_intent(connection, intent, self.owner)
             reason = f"a rollback to version {identity.target_version} was begun"
             until = case.now + hold
             await rows_of.put_hold(
@@ -145,6 +159,7 @@ class Records:
         """Note something that was tried, seen or answered on the way."""
         body = {"key": intent.key, **facts}
         async with self._store.writing() as connection:
+            await rows_of.kept(connection, intent)
             return await append(
                 connection, Kind.ATTEMPT, body, at=at, gateway=intent.identity.gateway
             )

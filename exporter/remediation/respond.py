@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
-from exporter.clock import Clock
+from exporter.clock import Clock, every
 from exporter.errors import ExporterError, StoreError
 from exporter.remediation.carry_out import CarryOut
 from exporter.remediation.codec import Case, decided
 from exporter.remediation.decide import Question
 from exporter.remediation.hands import Hands
-from exporter.remediation.intents import Intent, Stage, TakenError
+from exporter.remediation.intents import Intent, Stage, TakenError, TakenUpError
 from exporter.remediation.model import AlertState, Asker, Decision, Evidence, Outcome
 from exporter.remediation.options import Options
 from exporter.remediation.records import Past, Records
@@ -31,6 +31,7 @@ _FIRST_PAUSE_S = 10.0
 _LONGEST_PAUSE_S = 300.0
 _TICK_S = 5.0
 _AGAIN_S = 5.0
+_RENEW_S = 3.0
 
 
 class BusyError(ExporterError):
@@ -85,6 +86,8 @@ class Responder:
             records, hands, clock, options=options, why_stopped=self.switch.why_stopped
         )
         self._waiting = Waiting(self._carry_out, records, hands, clock, options=options)
+        self._leases = records.leases(clock)
+        self._has_lost = False
         self._watched: dict[str, _Watch] = {}
         self._deciding: set[str] = set()
         self._tasks = asyncio.TaskGroup()
@@ -95,6 +98,7 @@ class Responder:
         """Take up what a crash left, then answer alerts, until cancelled."""
         async with self._tasks:
             await self._resume()
+            self._tasks.create_task(every(_RENEW_S, self._look_at_leases, self._clock))
             while True:
                 try:
                     await self.look_at_asked()
@@ -105,18 +109,44 @@ class Responder:
                 await self._wait()
 
     async def _resume(self) -> None:
-        for intent in await self._left_over():
-            log.warning("taking up %s, which was %s", intent.key, intent.stage)
-            self._begin(intent)
+        """Take up whatever has no end: a start is the end of whoever was at work before.
 
-    async def _left_over(self) -> list[Intent]:
-        while True:
+        Where it is not, and another process works, that one notices and leaves it to us.
+        """
+        is_done = False
+        while not is_done:
             try:
-                self.stats.restore(await self._records.latest(), await self._records.holds())
-                return await self._records.unfinished()
+                await self._remember()
+                for intent in await self._records.unfinished():
+                    await self._take_up(intent)
+                is_done = True
             except StoreError as exc:
                 log.warning("remediation waits for the store: %s", exc)
                 await self._clock.sleep(_AGAIN_S)
+
+    async def _remember(self) -> None:
+        self.stats.restore(await self._records.latest(), await self._records.holds())
+
+    async def _take_up(self, intent: Intent) -> None:
+        taken = await self._leases.take(intent, at=self._clock.now())
+        if taken is not None:
+            log.warning(
+                "taking up %s, which was %s, as operation %d",
+                taken.key, taken.stage, taken.operation_number,
+            )  # fmt: skip
+            self._begin(taken)
+
+    async def _look_at_leases(self) -> None:
+        """Renew ours; take up what nobody works on any more; learn what others have ended."""
+        before = self._leases.others
+        try:
+            for intent in await self._leases.run_out():
+                await self._take_up(intent)
+            if self._has_lost or self._leases.others != before:
+                await self._remember()
+                self._has_lost = False
+        except StoreError as exc:
+            log.warning("leases wait for the store: %s", exc)
 
     async def _wait(self) -> None:
         """Return when something new was delivered, or after a tick."""
@@ -258,6 +288,10 @@ class Responder:
                 else:
                     intent = await self._waiting.until_back(intent)
                 continue
+            except TakenUpError as exc:
+                log.warning("%s; it is left to that one", exc)
+                self._has_lost = True
+                return
             except StoreError as exc:
                 log.error("%s waits for the store: %s", intent.key, exc)  # noqa: TRY400 - it says what is wrong
             except Exception:

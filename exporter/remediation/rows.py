@@ -7,7 +7,15 @@ from sqlalchemy import RowMapping, text
 
 from exporter.journal import Entry, Kind, append
 from exporter.remediation import codec
-from exporter.remediation.intents import LEFT_AS_IT_WAS, Ending, Hold, Intent, Stage, TakenError
+from exporter.remediation.intents import (
+    LEFT_AS_IT_WAS,
+    Ending,
+    Hold,
+    Intent,
+    Stage,
+    TakenError,
+    TakenUpError,
+)
 from exporter.remediation.model import Approval, Asker, Identity
 from exporter.remediation.readiness import Rehearsed
 from exporter.transaction import Transaction
@@ -47,8 +55,8 @@ async def next_round(connection: Transaction, identity: Identity) -> int:
     return len(found) + 1
 
 
-async def put_intent(connection: Transaction, intent: Intent) -> None:
-    """Write an intent, and its entry in the journal."""
+async def put_intent(connection: Transaction, intent: Intent, owner: str) -> None:
+    """Write an intent that ``owner`` carries out, and its entry in the journal."""
     values = {
         "identity": intent.identity.key,
         "round": intent.round,
@@ -65,6 +73,7 @@ async def put_intent(connection: Transaction, intent: Intent) -> None:
         "intended_at": intent.intended_at.isoformat(),
         "stage": intent.stage.value,
         "stage_at": intent.stage_at.isoformat(),
+        "owner": owner,
     }
     names = ", ".join(values)
     places = ", ".join(f":{name}" for name in values)
@@ -82,13 +91,28 @@ async def put_intent(connection: Transaction, intent: Intent) -> None:
     )
 
 
-async def kept(connection: Transaction, intended: Intent) -> Intent:
-    """Return an intent as the store has it now."""
+async def row_of(connection: Transaction, intended: Intent) -> RowMapping:
+    """Return the row of an intent as it is now."""
     rows = await connection.execute(
         text("SELECT * FROM remediation_intent WHERE identity = :identity AND round = :round"),
         {"identity": intended.identity.key, "round": intended.round},
     )
-    return intent(rows.mappings().one())
+    return rows.mappings().one()
+
+
+async def kept(connection: Transaction, intended: Intent) -> Intent:
+    """Return an intent as the store has it now.
+
+    Raises:
+        TakenUpError: another process carries it out now.
+    """
+    found = intent(await row_of(connection, intended))
+    if found.operation_number != intended.operation_number:
+        raise TakenUpError(
+            f"{intended.key} was operation {intended.operation_number} here, and another process"
+            f" has taken it up as operation {found.operation_number}"
+        )
+    return found
 
 
 async def put_stage(connection: Transaction, advanced: Intent) -> None:

@@ -67,6 +67,7 @@ class Waiting:
 
         Raises:
             StoreError: a step could not be made durable; call again later.
+            TakenUpError: another process carries it out now.
         """
         patience = patience_for(intent.devices, self._hands.reconnect_s, self._options())
         if not intent.devices:

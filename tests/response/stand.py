@@ -148,17 +148,19 @@ class Ground:
         except aiohttp.ClientError:
             return None
 
-    async def get(self, path: str) -> str:
+    async def get(self, path: str, port: int = 0) -> str:
+        """What our service answers, or one at another ``port``; nothing: it does not."""
         headers = self.reader or {"Authorization": f"Bearer {self.token}"}
+        url = f"http://127.0.0.1:{port or self.port}{path}"
         try:
-            async with self.session.get(f"{self.url}{path}", headers=headers) as answer:
+            async with self.session.get(url, headers=headers) as answer:
                 return await answer.text()
         except aiohttp.ClientError:
             return ""
 
-    async def until_metrics(self, is_so: Any) -> None:
+    async def until_metrics(self, is_so: Any, port: int = 0) -> None:
         async with asyncio.timeout(_WITHIN_S):
-            while not is_so(await self.get("/metrics")):
+            while not is_so(await self.get("/metrics", port)):
                 await SystemClock().sleep(_POLL_S)
 
     # The store, as it lies there

@@ -45,6 +45,7 @@ DAY = timedelta(days=1)
 @pytest.fixture(autouse=True)
 def _only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(respond, "_TICK_S", math.inf)
+    monkeypatch.setattr(respond, "_RENEW_S", math.inf)
 
 
 @pytest.fixture

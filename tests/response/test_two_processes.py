@@ -15,32 +15,22 @@ from exporter.journal import Kind, faults_in
 from tests.response.stand import Ground, Service, alert, ground_at, lasting_port, until
 from tests.response.test_kill import ACT, DURABLE, SERVED
 
-_ENDED = 'fleet_tls_remediation_actions_total{outcome="recovered"} 1'
-SEEDS = range(20 if "FLEET_TLS_CAMPAIGN" in os.environ else 1)
+_COUNTED = 'fleet_tls_remediation_actions_total{outcome="recovered"} 1'
+_ENDED = 'fleet_tls_remediation_last_action_outcome{gateway="gw-1",outcome="recovered"} 1'
+CAMPAIGN = "FLEET_TLS_CAMPAIGN" in os.environ
+SEEDS = range(20 if CAMPAIGN else 1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("is_there_already", [False, True], ids=["starts then", "is there"])
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_a_process_that_was_stopped_and_goes_on_does_nothing_twice(
-    seed: int, tmp_path: Path
+async def test_what_a_stopped_process_leaves_another_one_ends_and_nothing_is_done_twice(
+    seed: int, is_there_already: bool, tmp_path: Path
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable
     async with ground_at(tmp_path, ACT) as ground:
-        port = lasting_port()
-        other = Service(ground, _beside(ground, port), port)
-        async with Service(ground) as stopped:
-            await ground.break_gateway()
-            ground.arm("intent written", line=chance.randint(DURABLE, SERVED), sent=signal.SIGSTOP)
-            await ground.deliver(alert(1))
-            await until(lambda: _is_stopped(stopped.pid))
-            async with other:
-                if not _is_locked(ground):
-                    await ground.until_ended(1)
-                os.kill(stopped.pid, signal.SIGCONT)
-                await ground.until_ended(1)
-                await ground.all_back()
-                await ground.until_metrics(lambda text: _ENDED in text)  # it knows of the end
+        is_locked, told = await _played(ground, chance, is_there_already=is_there_already)
         journal = await ground.entries()
 
     assert ground.activations() == [(1, "forward"), (2, "forward"), (1, "back")]
@@ -48,6 +38,41 @@ async def test_a_process_that_was_stopped_and_goes_on_does_nothing_twice(
     kinds = Counter(entry.kind for entry in journal)
     assert (kinds[Kind.INTENT], kinds[Kind.OUTCOME]) == (1, 1)
     assert ground.rows("SELECT ending FROM remediation_intent") == [("recovered",)]
+    assert sum(_COUNTED in text for text in told) == 1
+    taken = [entry.facts() for entry in journal if "taken_up_by" in entry.facts()]
+    if not is_locked:
+        assert [one["operation_number"] for one in taken] == [2]
+
+
+async def _played(
+    ground: Ground, chance: random.Random, *, is_there_already: bool
+) -> tuple[bool, list[str]]:
+    """Whether the store was locked while one was stopped, and what both tell in the end."""
+    port = lasting_port()
+    first, second = Service(ground), Service(ground, _beside(ground, port), port)
+    async with first:
+        try:
+            if is_there_already:
+                await second.start()
+            await ground.break_gateway()
+            ground.arm("intent written", line=chance.randint(DURABLE, SERVED), sent=signal.SIGSTOP)
+            await ground.deliver(alert(1))
+            # Whichever of them looks first; the alert is in the store that both read
+            at_work = [first, second] if is_there_already else [first]
+            await until(lambda: any(_is_stopped(one.pid) for one in at_work))
+            if not is_there_already:
+                await second.start()
+            is_locked = _is_locked(ground)
+            if not is_locked:
+                await ground.until_ended(1)
+            os.kill(next(one.pid for one in at_work if _is_stopped(one.pid)), signal.SIGCONT)
+            await ground.until_ended(1)
+            await ground.all_back()
+            for at in (ground.port, port):  # both know of the end; one of them has counted it
+                await ground.until_metrics(lambda text: _ENDED in text, at)
+            return is_locked, [await ground.get("/metrics", at) for at in (ground.port, port)]
+        finally:
+            await second.stop()
 
 
 def _beside(ground: Ground, port: int) -> Path:

@@ -74,6 +74,7 @@ def _said(text: str) -> object:
 @pytest.fixture
 async def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
     monkeypatch.setattr("exporter.remediation.respond._TICK_S", float("inf"))
+    monkeypatch.setattr("exporter.remediation.respond._RENEW_S", float("inf"))
     monkeypatch.setattr("exporter.response._PRUNE_S", float("inf"))
     monkeypatch.setattr("exporter.remediation.way_back._CHECK_S", float("inf"))
     monkeypatch.setattr("exporter.remediation.trials._LOOK_S", float("inf"))
