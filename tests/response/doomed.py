@@ -3,14 +3,16 @@
 ``doomed.py CONFIG DOOM_FILE``: once ``since`` of DOOM_FILE has come (a delivery, a journal entry
 of that kind, or an intent that is taken up after a start; several are parted by ``|``), the file
 is removed and the lines of the responding code are counted: at the ``line``-th, and ``delay_s``
-after it, the process gets that ``signal``.
+after it, the process gets that ``signal``; with ``is_between`` not before it holds no lock on the
+store.
 """
 
 import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +21,8 @@ from exporter import journal
 from exporter.cli import main
 from exporter.remediation.intents import Intent
 from exporter.remediation.respond import Responder
+from exporter.store import Store
+from exporter.transaction import Transaction
 from exporter.web.alerts import Alerts
 
 _OURS = (
@@ -42,7 +46,9 @@ class Doom:
         self._line = 0
         self._delay_s = 0.0
         self._signal = 0
+        self._is_between = self._has_struck = False
         self.count = 0
+        self.writing = 0
 
     def begin(self, what: str) -> None:
         """Count from now on; a coroutine that is under way is traced when it goes on."""
@@ -53,6 +59,7 @@ class Doom:
             return
         self._file.unlink()
         self._line, self._delay_s, self._signal = told["line"], told["delay_s"], told["signal"]
+        self._is_between, self._has_struck = told.get("is_between", False), False
         self.count = 0
         sys.settrace(self.trace)
         frame: FrameType | None = sys._getframe(1)
@@ -65,7 +72,9 @@ class Doom:
             return None
         if event == "line":
             self.count += 1
-            if self.count == self._line:
+            is_due = self._line and self.count >= self._line and not self._has_struck
+            if is_due and not (self._is_between and self.writing):
+                self._has_struck = True
                 self._strike()
         return self.trace
 
@@ -98,10 +107,22 @@ def beset(doom: Doom) -> None:
         doom.note(f"{self.kind} {self.body}")
         return hashed(self)
 
+    real = Store.writing
+
+    @asynccontextmanager
+    async def writing(self: Store) -> AsyncIterator[Transaction]:
+        doom.writing += 1
+        try:
+            async with real(self) as transaction:
+                yield transaction
+        finally:
+            doom.writing -= 1
+
     replaced: tuple[tuple[type, str, Callable[..., Any]], ...] = (
         (Alerts, "take", taking),
         (Responder, "_begin", beginning),
         (journal.Entry, "expected_hash", hashing),
+        (Store, "writing", writing),
     )
     for owner, name, function in replaced:
         setattr(owner, name, function)

@@ -84,9 +84,13 @@ class Ground:
         line: int,
         delay_s: float = 0.0,
         sent: signal.Signals = signal.SIGKILL,
+        is_between: bool = False,
     ) -> None:
         """Let this happen to the service (see ``doomed``)."""
-        told = {"since": since, "line": line, "delay_s": delay_s, "signal": int(sent)}
+        told = {
+            "since": since, "line": line, "delay_s": delay_s, "signal": int(sent),
+            "is_between": is_between,
+        }  # fmt: skip
         unnamed = self.doom.with_suffix(".new")
         unnamed.write_text(json.dumps(told))
         unnamed.rename(self.doom)

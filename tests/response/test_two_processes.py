@@ -28,9 +28,8 @@ SEEDS = range(20 if CAMPAIGN else 1)
 async def test_what_a_stopped_process_leaves_another_one_ends_and_nothing_is_done_twice(
     seed: int, is_there_already: bool, tmp_path: Path
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311 - repeatable
     async with ground_at(tmp_path, ACT) as ground:
-        is_locked, told = await _played(ground, chance, is_there_already=is_there_already)
+        is_locked, told = await _played(ground, seed, is_there_already=is_there_already)
         journal = await ground.entries()
 
     assert ground.activations() == [(1, "forward"), (2, "forward"), (1, "back")]
@@ -44,10 +43,9 @@ async def test_what_a_stopped_process_leaves_another_one_ends_and_nothing_is_don
         assert [one["operation_number"] for one in taken] == [2]
 
 
-async def _played(
-    ground: Ground, chance: random.Random, *, is_there_already: bool
-) -> tuple[bool, list[str]]:
+async def _played(ground: Ground, seed: int, *, is_there_already: bool) -> tuple[bool, list[str]]:
     """Whether the store was locked while one was stopped, and what both tell in the end."""
+    chance = random.Random(seed)  # noqa: S311 - repeatable
     port = lasting_port()
     first, second = Service(ground), Service(ground, _beside(ground, port), port)
     async with first:
@@ -55,7 +53,10 @@ async def _played(
             if is_there_already:
                 await second.start()
             await ground.break_gateway()
-            ground.arm("intent written", line=chance.randint(DURABLE, SERVED), sent=signal.SIGSTOP)
+            line = chance.randint(DURABLE, SERVED)
+            # Every other one anywhere, also within a transaction: nobody can write then
+            is_between = not seed % 2
+            ground.arm("intent written", line=line, sent=signal.SIGSTOP, is_between=is_between)
             await ground.deliver(alert(1))
             # Whichever of them looks first; the alert is in the store that both read
             at_work = [first, second] if is_there_already else [first]
@@ -90,8 +91,11 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _is_locked(ground: Ground) -> bool:
-    """Whether it was stopped in the middle of a transaction: the other waits for its end then."""
-    with closing(sqlite3.connect(ground.database, timeout=0, isolation_level=None)) as store:
+    """Whether it was stopped in the middle of a transaction: the other waits for its end then.
+
+    What the other one writes itself is over sooner.
+    """
+    with closing(sqlite3.connect(ground.database, timeout=2, isolation_level=None)) as store:
         try:
             store.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
