@@ -17,7 +17,8 @@ from exporter.remediation.carry_out import CarryOut
 from exporter.remediation.codec import decided
 from exporter.remediation.decide import Question
 from exporter.remediation.hands import Looked
-from exporter.remediation.intents import Ending, Hold, Intent, Stage, TakenError
+from exporter.remediation.intents import Ending, Hold, Intent, Stage, TakenError, TakenUpError
+from exporter.remediation.leases import LEASE_S
 from exporter.remediation.model import Approval, Evidence
 from exporter.remediation.options import Options
 from exporter.remediation.records import Records
@@ -584,3 +585,24 @@ async def test_the_latest_action_of_each_gateway_is_told(stand: Stand) -> None:
 
     assert latest["gw-1"].stage is Stage.SERVED
     assert latest["gw-1"].fingerprint == OLD
+
+
+async def test_whoever_was_stopped_before_it_sends_asks_again_whether_it_may(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the step in the store and the request: another one may be at work by then."""
+    stand.api.script = [(OK, True)]
+    intent, other = await stand.intend(), Records(stand.store)
+    sends = stand.records.sends
+
+    async def stopped_behind(intended: Intent, *, at: datetime) -> bool:
+        may = await sends(intended, at=at)
+        await stand.clock.sleep(LEASE_S)
+        assert await other.leases(stand.clock).take(intended, at=at)
+        return may
+
+    monkeypatch.setattr(stand.records, "sends", stopped_behind)
+    with pytest.raises(TakenUpError):
+        await stand.carry_out.serve(intent)
+
+    assert stand.api.sent == []
