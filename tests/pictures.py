@@ -2,6 +2,7 @@
 
 A demo that is healthy and one whose gateway serves what no device trusts run for a while, so that
 there is something to see; then Chromium looks at their pages, and ``probe`` at their gateways.
+A third rotates its CA, and is looked at while a gate waits for devices.
 """
 
 import argparse
@@ -28,6 +29,7 @@ PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 SECONDS = 200.0
 SCHEMES = ("light", "dark")
 _COLUMNS = 100
+_SHOWN_MS = 60_000
 # Rich's own names fonts on a server of others; what is shown here comes from here
 _SVG = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" class="rich-terminal">
@@ -100,12 +102,14 @@ class Picture:
 
     Attributes:
         part: Only this element; empty: the page down to the element ``until``.
+        when: Waited for, an element that shows what the picture is of.
     """
 
     name: str
     url: str
     part: str = ""
     until: str = "footer"
+    when: str = "#link"
 
 
 def shoot(browser: Browser, picture: Picture, folder: Path) -> None:
@@ -114,6 +118,7 @@ def shoot(browser: Browser, picture: Picture, folder: Path) -> None:
         page = watched.page
         page.goto(picture.url)
         page.locator("#link", has_text="Live.").wait_for()
+        page.locator(picture.when).first.wait_for(timeout=_SHOWN_MS)
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
             path = folder / f"{picture.name}-{scheme}.png"
@@ -177,13 +182,19 @@ def make_pictures(folder: Path, *, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        browser = stack.enter_context(chromium())
+        with demo(work / "rotating", "--rotate") as rotating:
+            board = Picture(
+                name="rotation", url=f"{found_in(rotating).exporter}/fleet", part="#rotations",
+                when="#rotations .cells:has(a.blocking) a:not(.blocking)",
+            )  # fmt: skip
+            shoot(browser, board, folder)
         healthy = stack.enter_context(demo(work / "healthy"))
         outage = stack.enter_context(demo(work / "outage", "--break", "unknown-ca"))
         good, bad = found_in(healthy), found_in(outage)
         if seconds:
             subprocess.run(["sleep", str(seconds)], check=True)
         ask_for_the_way_back(bad)
-        browser = stack.enter_context(chromium())
         for picture in (
             Picture(name="fleet-healthy", url=f"{good.exporter}/fleet", until="#map"),
             Picture(name="fleet-outage", url=f"{bad.exporter}/fleet", until="#map"),

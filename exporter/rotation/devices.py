@@ -39,6 +39,9 @@ def untrusting(view: View, device: DeviceFacts) -> Blocker | None:
     is_word_good = device.word in {None, DeviceUpdateStatus.COMPLETE}
     if device.trusts_new and is_newer and is_word_good:
         return None
+    if asked_at is None and not device.trusts_new:
+        said = "it is asked to add the new CA once the groups before it have it"
+        return of_device(device, BlockReason.PENDING, said, now=now)
     if device.word is DeviceUpdateStatus.FAILED:
         said = f"the update failed ({device.error or 'nobody says why'}); it is tried three times"
         return of_device(device, BlockReason.FAILED, said, now=now, since=asked_at)

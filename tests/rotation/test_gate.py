@@ -49,6 +49,14 @@ def test_every_phase_that_has_not_ended_has_its_checks_and_its_way_forward() -> 
     assert {phase for phase, _ in TRANSITIONS} == set(Phase) - ENDED
 
 
+def test_a_device_whose_turn_has_not_come_is_not_told_as_one_that_lacks_what_it_got() -> None:
+    facts = with_device(FACTS, "dev-2", trusts_new=False, word=DeviceUpdateStatus.COMPLETE)
+    found = {one.name: one for one in gate_of(view(facts, BEGUN)).blockers}
+
+    assert found["dev-2"].reason is R.PENDING
+    assert "once the groups before it have it" in found["dev-2"].unblocks
+
+
 @pytest.mark.parametrize("phase", sorted(set(Phase) - ENDED))
 def test_every_phase_can_be_left_for_an_end(phase: Phase) -> None:
     assert TRANSITIONS[phase, Step.FINISH] <= ENDED
