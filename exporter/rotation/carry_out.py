@@ -27,10 +27,10 @@ from exporter.gateway.messages import (
 from exporter.rotation.gate import rotation_blockers
 from exporter.rotation.hands import Hands
 from exporter.rotation.model import DeviceMark, GatewayMark, Step
-from exporter.rotation.phases import before_of
+from exporter.rotation.phases import MOST_TRIES, before_of
 from exporter.rotation.records import Ordered, Records, Rotation, with_marks
 from exporter.rotation.signing import NotYetError
-from exporter.rotation.steps import MOST_TRIES, Action, confirm_within_s
+from exporter.rotation.steps import Action, confirm_within_s
 from exporter.rotation.view import View, view_of
 
 _REHEARSAL_S = 60.0

@@ -13,6 +13,7 @@ from exporter.rotation.devices import (
 )
 from exporter.rotation.model import Consent, GatewayFacts, Phase
 from exporter.rotation.phases import (
+    MOST_TRIES,
     UNANSWERED,
     consent_needed,
     is_to_be_rehearsed,
@@ -125,6 +126,8 @@ def _candidate(view: View, found: GatewayFacts) -> Iterator[Blocker]:
     mark = view.marks.gateway(found.name)
     if mark.candidate is None or found.candidate_faults is None:
         said = "its key must be made and its chain be signed"
+        if mark.tries >= MOST_TRIES:
+            said = f"{said}; tried {mark.tries} times, rotation resume tries it again"
         yield of_gateway(found.name, BlockReason.NO_CANDIDATE, said, expected_at=mark.retry_at)
         return
     for fault in found.candidate_faults:

@@ -19,6 +19,7 @@ from exporter.rotation.model import (
 )
 from exporter.rotation.options import Options
 
+MOST_TRIES = 3
 # Longer than an agent takes for a change, with the proof of it
 UNANSWERED = timedelta(minutes=5)
 

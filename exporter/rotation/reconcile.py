@@ -17,8 +17,7 @@ from exporter.rotation.model import (
     Step,
 )
 from exporter.rotation.options import Options
-from exporter.rotation.phases import before_of, is_unanswered
-from exporter.rotation.steps import MOST_TRIES
+from exporter.rotation.phases import MOST_TRIES, before_of, is_unanswered
 
 _BY_ITSELF = "it went back by itself: its new chain was not confirmed in time"
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from exporter.certificates import Certificate
 from exporter.rotation.model import Marks, Plan
 from exporter.rotation.options import Options
-from exporter.rotation.steps import MOST_TRIES
+from exporter.rotation.phases import MOST_TRIES
 from exporter.targets.model import phase_of
 
 _SHORT = timedelta(days=10)

@@ -9,10 +9,9 @@ from exporter.gateway.messages import DeviceUpdateStatus
 from exporter.rotation.devices import still_trusting, untrusting
 from exporter.rotation.gate import gate_of, removal_blockers, waiting
 from exporter.rotation.model import DeviceFacts, Phase, Step
-from exporter.rotation.phases import is_to_be_rehearsed, is_unanswered
+from exporter.rotation.phases import MOST_TRIES, is_to_be_rehearsed, is_unanswered
 from exporter.rotation.view import View
 
-MOST_TRIES = 3
 _MOST_TRIES_BACK = 8
 _CANARY = "canary"
 _CONFIRM_S = 3_600.0

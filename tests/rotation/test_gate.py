@@ -108,6 +108,16 @@ def test_a_gateway_holds_the_plan(changes: dict[str, object], blocker: BlockReas
     assert told(view(marks=marks)) == set()
 
 
+def test_an_order_that_failed_too_often_says_who_lets_it_be_tried_again() -> None:
+    bare = with_gateway(FACTS, "gw-2", candidate_faults=None)
+    tired = mark_gateway(ORDERED, "gw-2", tries=3)
+    said = [
+        [one.unblocks for one in gate_of(view(bare, marks)).blockers if one.name == "gw-2"]
+        for marks in (ORDERED, tired)
+    ]
+    assert ["resume" in text for texts in said for text in texts] == [False, True]
+
+
 def test_a_plan_waits_for_its_approval_and_another_plan_for_another() -> None:
     assert told(view(marks=ORDERED)) == {("r-1", R.AWAITING_APPROVAL)}
     approved = replace(ORDERED, consents=VALIDATED.consents)

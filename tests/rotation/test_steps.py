@@ -22,9 +22,9 @@ from exporter.rotation.model import (
     Phase,
     Step,
 )
-from exporter.rotation.phases import TRANSITIONS
+from exporter.rotation.phases import MOST_TRIES, TRANSITIONS
 from exporter.rotation.reconcile import adopted, reconciled, to_be_put_back
-from exporter.rotation.steps import MOST_TRIES, Action, next_action
+from exporter.rotation.steps import Action, next_action
 from exporter.rotation.view import View
 from tests.rotation.cases import (
     ACT,
