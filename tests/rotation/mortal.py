@@ -4,35 +4,26 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import yaml
 
 from exporter.clock import SystemClock
-from exporter.demo.layout import GATEWAY, MANAGEMENT_API, Layout
+from exporter.demo.layout import Layout
 from exporter.journal import Entry, entries
 from exporter.store import Store
-from tests.drill.guarded import GuardedFleet, write_service_config
+from tests.drill.guarded import GuardedFleet
 from tests.gateway.agent.real.terminators import Real
-from tests.response.stand import lasting_port
 from tests.rotation.doomed import Fate
 from tests.rotation.forked import Forks, Running
-from tests.rotation.service import BASE, write_signer
+from tests.rotation.service import BASE
 from tests.rotation.terminators import (
-    TIMES,
     Coming,
     agent_of,
-    agents_by,
-    client_of,
-    coming,
-    fleet_at,
-    fronted,
-    log_handshakes,
 )
 
 WITHIN_S = 120.0
@@ -103,7 +94,7 @@ class Ground:
     def disarm(self) -> None:
         Path(self.fate["doom"]).unlink(missing_ok=True)
 
-    # An agent's
+    # Agents and devices
 
     def start_agent(self, name: str) -> None:
         """Return once it listens."""
@@ -114,6 +105,12 @@ class Ground:
         """Kill it, and start it again; the clients go on meanwhile."""
         self.agents[name].kill()
         await asyncio.to_thread(self.start_agent, name)
+
+    def slow_down(self) -> None:
+        """Let each device take a second for what it is asked to add or remove."""
+        for fleet in self.fleets.values():
+            for device in fleet.devices:
+                (device.trust_store.parent / "update-delay").write_text("1s")
 
     # A person, who bears with a service that is away
 
@@ -173,6 +170,14 @@ class Ground:
         except TimeoutError:
             raise AssertionError(f"not in time; it is {json.dumps(seen, indent=1)}") from None
 
+    async def abort(self) -> None:
+        """Have a person leave nothing but the way back."""
+        seen = await self.until_told(lambda _seen: True)
+        body = {"rotation": seen["id"], "by": "anna", "reason": "a test"}
+        async with asyncio.timeout(WITHIN_S):
+            while await self.ask("/abort", **body) is None:
+                await SystemClock().sleep(_POLL_S)
+
     # What is kept, as it lies there
 
     def marks(self) -> Json | None:
@@ -182,26 +187,25 @@ class Ground:
             return dict(json.loads(rows[-1][0])) if rows else None
         return None
 
-    def slow_down(self) -> None:
-        """Let each device take a second for what it is asked to add or remove."""
-        for fleet in self.fleets.values():
-            for device in fleet.devices:
-                (device.trust_store.parent / "update-delay").write_text("1s")
-
     def has_ended(self) -> bool:
         marks = self.marks()
         return marks is not None and marks["ended"] is not None
 
-    async def until_done(self) -> None:
-        """Return once the rotation is done, and every device came once more."""
+    async def until_ended(self) -> Json:
+        """Return the marks once the rotation has ended, and every device came once more."""
         async with asyncio.timeout(WITHIN_S):
             while not self.has_ended():
                 await SystemClock().sleep(_POLL_S)
-        marks = self.marks()
-        assert marks is not None
-        assert marks["ended"] == "done", marks
         for clients in self.clients:
             await clients.until_all_came()
+        marks = self.marks()
+        assert marks is not None
+        return marks
+
+    async def until_done(self) -> None:
+        """Return once the rotation is done, and every device came once more."""
+        marks = await self.until_ended()
+        assert marks["ended"] == "done", marks
 
     async def journal(self) -> Sequence[Entry]:
         store = Store(f"sqlite:///{self.layout.directory / 'state.db'}")
@@ -232,78 +236,3 @@ async def attended(ground: Ground) -> AsyncIterator[None]:
             yield
         finally:
             attending.cancel()
-
-
-@asynccontextmanager
-async def ground_at(
-    folder: Path, terminator: str, forks: Forks, *, gateways: int = 2, confirm_s: float = 3_600.0
-) -> AsyncIterator[Ground]:
-    """Gateways with their agents and clients that come all the time; no service runs yet."""
-    everyone = fleet_at(Layout(folder, rotating=TIMES))
-    everyone.exporter = f"127.0.0.1:{lasting_port()}"
-    fleets = dict(_parted(everyone, gateways))
-    reals: dict[str, Real] = {}
-    fate = Fate(doom=str(folder / "doom"), unanswered_s=5.0, confirm_s=confirm_s)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(forks.ending_all())
-        for name, fleet in fleets.items():
-            real = fronted(terminator, fleet, agents_by(forks), lasting_port())
-            reals[name] = stack.enter_context(real)
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
-        )
-        ground = Ground(
-            layout=everyone.layout, port=int(everyone.exporter.rpartition(":")[2]), forks=forks,
-            session=session, fleets=fleets, reals=reals, fate=fate,
-        )  # fmt: skip
-        for name, fleet in fleets.items():
-            ground.start_agent(name)
-            await log_handshakes(fleet)
-            clients = await stack.enter_async_context(coming(fleet, client_of(terminator)))
-            ground.clients.append(clients)
-        _configure(ground, everyone)
-        yield ground
-
-
-def _parted(everyone: GuardedFleet, count: int) -> Iterator[tuple[str, GuardedFleet]]:
-    """Yield a fleet for each gateway, which share the authorities and the token."""
-    token = everyone.layout.token_file.read_bytes()
-    for number in range(count):
-        layout = everyone.layout
-        if number:
-            layout = Layout(everyone.layout.directory / f"gw-{number + 1}", token)
-            layout.directory.mkdir()
-            layout.write_secrets(everyone.authorities)
-        devices = everyone.devices[number::count]
-        yield f"gw-{number + 1}", GuardedFleet(
-            setting=everyone.setting, layout=layout, authorities=everyone.authorities,
-            devices=devices, clock=everyone.clock,
-        )  # fmt: skip
-
-
-def _configure(ground: Ground, everyone: GuardedFleet) -> None:
-    """Write the service's configuration, for all gateways."""
-    first, folder = ground.fleets[GATEWAY], ground.layout.directory
-    everyone.gateway, everyone.agent_url = first.gateway, first.agent_url
-    write_service_config(everyone, list(_logs(ground)))
-    config = yaml.safe_load(ground.layout.config.read_text("utf-8"))
-    signer = write_signer(folder, ground.layout.pki / "new-intermediate")
-    config["rotation"] |= {"signer": {"command": signer}, "retry_pause": "2s"}
-    config["remediation"] = {"mode": "dry_run"}
-    targets, (api,) = config["targets"]["static"], config["management_apis"]
-    gateway_entry = targets[0]
-    behind = {one.name: name for name, fleet in ground.fleets.items() for one in fleet.devices}
-    for one in targets[1:]:
-        one["gateway"] = behind[one["name"]]
-    for name, fleet in list(ground.fleets.items())[1:]:
-        api_name = f"{MANAGEMENT_API}-{name}"
-        config["management_apis"].append({**api, "name": api_name, "url": fleet.agent_url})
-        own = {"name": name, "address": fleet.gateway, "management_api": api_name}
-        targets.append({**gateway_entry, **own})
-    ground.layout.config.write_text(yaml.safe_dump(config, sort_keys=False))
-
-
-def _logs(ground: Ground) -> Iterator[Mapping[str, object]]:
-    for name, real in ground.reals.items():
-        for log in real.logs:
-            yield {"file": f"{real.folder}/{log}", "gateway": name}

@@ -12,7 +12,8 @@ import pytest
 
 from exporter.journal import Kind, faults_in
 from tests.rotation.forked import Forks
-from tests.rotation.mortal import WITHIN_S, Ground, attended, ground_at
+from tests.rotation.ground import ground_at
+from tests.rotation.mortal import WITHIN_S, Ground, attended
 from tests.rotation.terminators import CAMPAIGN, MOST_OFFLINE_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -40,6 +41,9 @@ MOMENTS = (
     ("removing", "removing", 400),
     ("removing", "finish", 60),
 )
+# When a person aborts it, and when it is killed on the way back
+TURNS, MIDDLE = ("rotate answered", "looked written", "rotating"), ("canary", "rotating")
+WAY_BACK, KILLS_BACK = ("roll_back", "roll_back written", "looked", "finish"), 4
 PHASES = tuple(dict.fromkeys(phase for phase, _, _ in MOMENTS))
 GATEWAYS, AGENTS_RATIO = ("gw-1", "gw-2"), 0.3 if CAMPAIGN else 0.1
 LONGEST_DELAY_S, LONGEST_MOMENT_S = 0.5, 8.0
@@ -138,3 +142,41 @@ async def test_wherever_it_is_killed_the_rotation_goes_on_and_nobody_is_dark(
         for device in fleet.devices:
             assert all(path.read_bytes() != old for path in device.trust_store.iterdir())
     assert list(faults_in(journal)) == []
+
+
+if CAMPAIGN:  # each of these takes as long as a whole rotation
+
+    @pytest.mark.parametrize("seed", range(12))
+    async def test_wherever_it_is_killed_on_the_way_back_both_cas_stay_trusted(
+        seed: int, tmp_path: Path, forks: Forks
+    ) -> None:
+        chance, name = random.Random(seed), ONES[seed % len(ONES)]  # noqa: S311 - repeatable
+        async with ground_at(tmp_path, name, forks) as ground, attended(ground):
+            ground.slow_down()
+            ground.arm([chance.choice(TURNS)], line=chance.randint(1, 300))
+            ground.start()
+            assert await ground.is_over(WITHIN_S)
+            ground.start()
+            await ground.until_told(lambda seen: seen["phase"] in MIDDLE)
+            await ground.abort()
+            for _ in range(KILLS_BACK):
+                ground.kill()
+                ground.arm([chance.choice(WAY_BACK), *MIDDLE], line=chance.randint(1, 300))
+                ground.start()
+                await ground.is_over(LONGEST_MOMENT_S)
+            ground.kill()
+            ground.disarm()
+            ground.start()
+            marks = await ground.until_ended()
+            journal = await ground.journal()
+
+        assert marks["ended"] == "rolled_back"
+        for clients in ground.clients:
+            assert clients.of_trust == []
+            assert clients.offline_s < MOST_OFFLINE_S
+        for gateway, fleet in ground.fleets.items():
+            assert ground.activations(gateway) in (["forward"], ["forward", "forward", "back"])
+            old = fleet.authorities.old_ca.pem
+            for device in fleet.devices:
+                assert old in {path.read_bytes() for path in device.trust_store.iterdir()}
+        assert list(faults_in(journal)) == []

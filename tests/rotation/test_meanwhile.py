@@ -8,7 +8,8 @@ import pytest
 
 from exporter.journal import faults_in
 from tests.rotation.forked import Forks
-from tests.rotation.mortal import WITHIN_S, Ground, attended, ground_at
+from tests.rotation.ground import ground_at
+from tests.rotation.mortal import WITHIN_S, Ground, attended
 from tests.rotation.terminators import CAMPAIGN, MOST_OFFLINE_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
