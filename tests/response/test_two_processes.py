@@ -38,9 +38,11 @@ async def test_what_a_stopped_process_leaves_another_one_ends_and_nothing_is_don
     assert (kinds[Kind.INTENT], kinds[Kind.OUTCOME]) == (1, 1)
     assert ground.rows("SELECT ending FROM remediation_intent") == [("recovered",)]
     assert sum(_COUNTED in text for text in told) == 1
-    taken = [entry.facts() for entry in journal if "taken_up_by" in entry.facts()]
-    if not is_locked:
-        assert [one["operation_number"] for one in taken] == [2]
+    told_by = [entry.facts() for entry in journal if "taken_up_by" in entry.facts()]
+    numbers = [one["operation_number"] for one in told_by]
+    # On a machine that is busy for long one that works may look as if it hung: no harm either
+    assert numbers == list(range(2, 2 + len(numbers)))
+    assert numbers or is_locked
 
 
 async def _played(ground: Ground, seed: int, *, is_there_already: bool) -> tuple[bool, list[str]]:
