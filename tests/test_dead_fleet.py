@@ -20,7 +20,7 @@ from tests.listeners import listening, say_nothing, server_context
 from tests.pki import make_leaf
 
 INTERVAL_S = 45
-ROUND_S = 180
+ROUND_S = 270
 SILENT, REFUSING, LIVE = 950, 950, 100
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]

@@ -53,16 +53,18 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """How often devices came to the gateway, and how often that failed, as they count."""
+    """How often devices came to the gateway, how often that failed, and why the last time."""
 
     attempt_count: int = 0
     failure_count: int = 0
+    last_refusal: str = ""
 
     def with_(self, contact: Contact) -> "Counted":
         """Return the same with one attempt more."""
         return Counted(
             attempt_count=self.attempt_count + 1,
             failure_count=self.failure_count + (contact.refusal is not None),
+            last_refusal=contact.refusal or self.last_refusal,
         )
 
     def since(self, before: "Counted") -> "Counted":
@@ -70,6 +72,7 @@ class Counted:
         return Counted(
             attempt_count=self.attempt_count - before.attempt_count,
             failure_count=self.failure_count - before.failure_count,
+            last_refusal=self.last_refusal,
         )
 
 
@@ -79,7 +82,8 @@ def client_context(trust_store: Path) -> ssl.SSLContext:
     # An anchor may be an intermediate, as with most devices' libraries
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     for anchor in sorted(trust_store.glob("*.pem")):
-        context.load_verify_locations(anchor)
+        with contextlib.suppress(FileNotFoundError):  # the device lets go of it in this moment
+            context.load_verify_locations(anchor)
     return context
 
 

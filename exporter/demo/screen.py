@@ -150,7 +150,9 @@ def approval(found: Mapping[str, Any]) -> str:
 def ending(found: Mapping[str, Any], counted: Counted, still_old: int) -> str:
     """Return how a rotation ended, with what the devices themselves counted."""
     counts = found["devices"]
-    failed = f"{counted.failure_count} failed" if counted.failure_count else "not one failed"
+    failed = f"{counted.failure_count} failed, the last: {counted.last_refusal}"
+    if not counted.failure_count:
+        failed = "not one failed"
     return (
         f"rotation over: {found['phase']}; {counts['on_new_chain']} of {counts['total']} devices "
         f"are on the new chain, {still_old} still trust the old CA; of {counted.attempt_count} "

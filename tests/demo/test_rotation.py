@@ -114,11 +114,11 @@ def told_in_order(told: list[str]) -> list[str]:
 
 
 def test_what_failed_on_the_way_is_told_with_what_was_reached() -> None:
-    said = ending(FOUND, Counted(attempt_count=40, failure_count=3), 2)
+    said = ending(FOUND, Counted(attempt_count=40, failure_count=3, last_refusal="late"), 2)
 
     assert said == (
         "rotation over: done; 18 of 18 devices are on the new chain, 2 still trust the old CA; "
-        "of 40 handshakes on the way 3 failed"
+        "of 40 handshakes on the way 3 failed, the last: late"
     )
 
 
@@ -136,4 +136,4 @@ def test_devices_count_what_they_tried_and_what_failed(tmp_path: Path) -> None:
 
     after = before.with_(good).with_(replace(good, refusal="no"))
 
-    assert after.since(before) == Counted(attempt_count=2, failure_count=1)
+    assert after.since(before) == Counted(attempt_count=2, failure_count=1, last_refusal="no")

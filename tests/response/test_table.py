@@ -16,7 +16,7 @@ KILLED = "response/test_kill.py::test_wherever_it_is_killed_it_acts_once_and_com
 ONCE = "response/test_once.py::test_two_hundred_deliveries_from_two_alertmanagers_make_one_action"
 TWO = (
     "response/test_two_processes.py"
-    "::test_a_process_that_was_stopped_and_goes_on_does_nothing_twice"
+    "::test_what_a_stopped_process_leaves_another_one_ends_and_nothing_is_done_twice"
 )
 FULL = f"{S}test_while_the_disk_is_full_nothing_is_acknowledged_and_the_repeat_is_kept"
 LOCKED = f"{S}test_while_the_store_is_locked_nothing_is_acknowledged_and_the_repeat_is_kept"

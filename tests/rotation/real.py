@@ -102,6 +102,15 @@ class RealFleet:
 
         await self.until(have_come, "all devices to come")
 
+    async def all_reported(self, *, silent_count: int = 0) -> None:
+        """Return once the service has a report of each device but so many."""
+        clock = SystemClock()
+        async with asyncio.timeout(WITHIN_S):
+            counts: Mapping[str, float] = {}
+            while counts.get('{state="never_reported"}') != silent_count:
+                await clock.sleep(0.1)
+                counts = await self.service.samples("fleet_tls_trust_store_devices")
+
     async def held(self, *expected: tuple[str, str]) -> dict[str, str]:
         """Wait until exactly these hold the gate, by name and reason; what would help, by name."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import stat
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,18 +62,23 @@ class Service:
         return dict((await self.get())["rotations"][-1])
 
     async def until(self, holds: Callable[[Json], bool], *, within_s: float = 60.0) -> Json:
-        """Return the rotation once it is as wanted."""
-        seen: Json = {}
+        """Return the newest rotation once it is as wanted."""
+        found = await self.until_all(lambda found: holds(found[-1]), within_s=within_s)
+        return dict(found[-1])
+
+    async def until_all(
+        self, hold: Callable[[Sequence[Json]], bool], *, within_s: float = 60.0
+    ) -> Sequence[Json]:
+        """Return the rotations, of which there are any, once they are as wanted."""
+        found: Sequence[Json] = ()
         try:
             async with asyncio.timeout(within_s):
-                while True:
-                    rotations = (await self.get())["rotations"]
-                    seen = rotations[-1] if rotations else {}
-                    if seen and holds(seen):
-                        return seen
+                while not (found and hold(found)):
                     await SystemClock().sleep(0.1)
+                    found = (await self.get())["rotations"]
         except TimeoutError:
-            raise AssertionError(f"not in time; it is {json.dumps(seen, indent=1)}") from None
+            raise AssertionError(f"not in time; it is {json.dumps(found, indent=1)}") from None
+        return found
 
     async def approve(self) -> None:
         """Say yes to what waits for it."""

@@ -3,8 +3,8 @@
 One standing fleet goes through many situations; each is named in ``test_table``.
 """
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ async def test_whatever_a_ca_a_signer_or_a_device_lacks_keeps_the_gate_until_it_
     behind = {"gw-1": 5}
     async with real_fleet(tmp_path, STARTS[name], behind, silent={"dev-02"}) as fleet:
         lives, served = fleet.lives, await fleet.gateways["gw-1"].served()
+        await fleet.all_reported(silent_count=1)
         lives["dev-03"].is_lying = True
         lives["dev-04"].fails_with("No space left on device")
         lives["dev-05"].is_on = False
@@ -210,10 +211,7 @@ async def test_certificates_that_end_soon_are_renewed_one_by_one_and_no_device_r
 ) -> None:
     behind, signer = {"gw-1": 2, "gw-2": 2}, "old-intermediate"
     async with real_fleet(tmp_path, STARTS[name], behind, left=5 * DAY, signer=signer) as fleet:
-        ended: dict[str, datetime] = {}
-        while ended.keys() < behind.keys():
-            seen = await fleet.service.until(partial(is_renewed, ended))
-            ended[seen["gateways"][0]["gateway"]] = datetime.fromisoformat(seen["since"])
+        await fleet.service.until_all(partial(are_renewed, behind))
         await fleet.all_come()
         served = {await gateway.served() for gateway in fleet.gateways.values()}
         told = await fleet.service.get("/renewals")
@@ -229,6 +227,7 @@ async def test_certificates_that_end_soon_are_renewed_one_by_one_and_no_device_r
     assert {one: life.refusals for one, life in fleet.lives.items() if life.refusals} == {}
 
 
-def is_renewed(ended: Mapping[str, datetime], seen: Mapping[str, Any]) -> bool:
-    """Whether the newest rotation renewed a gateway that had not been before."""
-    return seen["phase"] == "done" and seen["gateways"][0]["gateway"] not in ended
+def are_renewed(names: Collection[str], rotations: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether each gateway has a rotation of its own that is done."""
+    done = [one["gateways"][0]["gateway"] for one in rotations if one["phase"] == "done"]
+    return set(done) == set(names)

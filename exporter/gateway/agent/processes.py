@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,14 @@ class Process:
     """One process at one moment.
 
     Attributes:
+        session: The id of its session's leader.
         started: The kernel's clock ticks at its start; with ``pid`` it tells processes apart.
         command: Its command line, as it may have rewritten it.
     """
 
     pid: int
     parent: int
+    session: int
     state: str
     started: int
     command: str
@@ -49,16 +52,24 @@ def process(pid: int) -> Process | None:
     return Process(
         pid=pid,
         parent=int(fields[1]),
+        session=int(fields[3]),
         state=fields[0],
         started=int(fields[19]),
         command=command.replace(b"\0", b" ").decode("utf-8", "replace").strip(),
     )
 
 
+def processes() -> Iterator[Process]:
+    """Yield all living processes that we may look at."""
+    for entry in os.listdir(_PROC):  # noqa: PTH208 - names, not paths
+        found = process(int(entry)) if entry.isdigit() else None
+        if found is not None:
+            yield found
+
+
 def children_of(pid: int) -> list[Process]:
     """Return the living children of a process."""
-    found = (process(int(entry)) for entry in os.listdir(_PROC) if entry.isdigit())  # noqa: PTH208 - names, not paths
-    return [child for child in found if child is not None and child.parent == pid]
+    return [one for one in processes() if one.parent == pid]
 
 
 def process_of(pid_file: Path, name: str) -> Process:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from exporter.clock import Clock
 from exporter.gateway.agent.driver import Address, DriverError
-from exporter.gateway.agent.processes import is_listening, listens, process
+from exporter.gateway.agent.processes import is_listening, listens, processes
 from exporter.gateway.agent.programs import Child, running
-from exporter.gateway.agent.terminator import free_port, until, write_whole
+from exporter.gateway.agent.terminator import free_port, until
 
 FOLDER = "rehearsal"
 
@@ -72,7 +72,7 @@ async def rehearsed(
     Raises:
         DriverError: on entering; it would not serve there.
     """
-    await asyncio.to_thread(end_leftover, scratch)
+    await asyncio.to_thread(end_leftovers, scratch / FOLDER)
     instance = await asyncio.to_thread(lambda: make(settled(address)))
     async with second(instance, within_s=within_s, clock=clock) as listened_at:
         yield listened_at
@@ -85,27 +85,9 @@ async def second(instance: Instance, *, within_s: float, clock: Clock) -> AsyncI
     Raises:
         DriverError: on entering; it ended, or did not listen in time.
     """
-    async with (
-        running(instance.command, cwd=instance.scratch / FOLDER) as child,
-        remembered(child, instance.scratch, FOLDER),
-    ):
+    async with running(instance.command, cwd=instance.scratch / FOLDER) as child:
         await _listening(child, instance, within_s, clock)
         yield instance.address
-
-
-@asynccontextmanager
-async def remembered(child: Child, scratch: Path, what: str) -> AsyncIterator[None]:
-    """Note the child while the block runs: an agent after us ends it by ``end_leftover``."""
-    note = _note(scratch, what)
-    await asyncio.to_thread(_remember, note, child.pid)
-    try:
-        yield
-    finally:
-        note.unlink(missing_ok=True)
-
-
-def _note(scratch: Path, what: str) -> Path:
-    return scratch / f"{what}.pid"
 
 
 async def _listening(child: Child, instance: Instance, within_s: float, clock: Clock) -> None:
@@ -127,24 +109,14 @@ async def _listening(child: Child, instance: Instance, within_s: float, clock: C
         )
 
 
-def _remember(note: Path, pid: int) -> None:
-    found = process(pid)
-    if found is not None:
-        write_whole(note, f"{pid} {found.started}\n")
+def end_leftovers(folder: Path) -> None:
+    """End what an agent before us, which was killed, left running on files in ``folder``; blocks.
 
-
-def end_leftover(scratch: Path, what: str = FOLDER) -> None:
-    """End the instance that an agent before us left running when it was killed; blocks."""
-    note = _note(scratch, what)
-    try:
-        words = note.read_text("ascii", "replace").split()
-    except OSError:
-        return
-    if len(words) == 2 and all(word.isdecimal() for word in words):
-        pid, started = int(words[0]), int(words[1])
-        found = process(pid)
-        # the number may have been given to somebody else since
-        if found is not None and found.started == started:
+    They are known by their command lines: whoever is killed may not come to note a number.
+    """
+    for one in processes():
+        # As ``running`` starts them: in a session of their own
+        is_such = one.pid == one.session and f" {folder}/" in one.command
+        if is_such and one.parent != os.getpid():
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-    note.unlink(missing_ok=True)
+                os.killpg(one.pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from exporter.gateway.agent.processes import (
     process_of,
 )
 from exporter.gateway.agent.programs import MAX_SENTENCE, cut, run, running
-from exporter.gateway.agent.rehearsing import Instance, end_leftover, second, settled
+from exporter.gateway.agent.rehearsing import end_leftovers, settled
 from exporter.gateway.agent.terminator import (
     LogTail,
     free_port,
@@ -161,34 +162,48 @@ def test_a_port_in_use_is_not_rehearsed_at() -> None:
             settled(address)
 
 
-async def test_what_an_agent_that_was_killed_left_running_is_ended(tmp_path: Path) -> None:
-    (tmp_path / "rehearsal").mkdir()
-    script = (
-        "import socket, sys, time\n"
-        "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\ntime.sleep(600)"
-    )
-    where = settled(Address(host="127.0.0.1", port=0))
-    instance = Instance(
-        name="it", scratch=tmp_path, address=where, said=str,
-        command=(PYTHON, "-c", script, str(where.port)),
-    )  # fmt: skip
-
-    async with second(instance, within_s=10, clock=SystemClock()):
-        note = (tmp_path / "rehearsal.pid").read_text()
-        await asyncio.to_thread(end_leftover, tmp_path)
-        wait_until(lambda: not is_listening(where.port), what="the leftover to end")
-
-    assert process(int(note.split()[0])) is None
+ORPHAN = """\
+import subprocess, sys
+command = [sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]]
+null = subprocess.DEVNULL
+made = subprocess.Popen(
+    command, start_new_session=sys.argv[2] == "apart", stdin=null, stdout=null, stderr=null
+)
+print(made.pid)
+"""
 
 
-def test_a_note_that_names_a_later_process_ends_nobody(tmp_path: Path) -> None:
-    own = process(os.getpid())
-    assert own is not None
-    (tmp_path / "rehearsal.pid").write_text(f"{own.pid} {own.started - 1}\n")
+def orphan(path: Path, session: str) -> int:
+    """The id of what works on a file for somebody who is gone."""
+    made = subprocess.run([PYTHON, "-c", ORPHAN, path, session], capture_output=True, check=True)
+    return int(made.stdout)
 
-    end_leftover(tmp_path)
 
-    assert not (tmp_path / "rehearsal.pid").exists()
+def test_what_an_agent_that_was_killed_left_running_is_ended(tmp_path: Path) -> None:
+    left = orphan(tmp_path / "check" / "it.conf", "apart")
+
+    end_leftovers(tmp_path)
+
+    wait_until(lambda: process(left) is None, what="the leftover to end")
+
+
+def test_nobody_else_is_ended_with_it(tmp_path: Path) -> None:
+    others = [
+        orphan(Path(f"{tmp_path}-of-another/it.conf"), "apart"),
+        orphan(Path(f"/elsewhere{tmp_path}/it.conf"), "apart"),
+        orphan(tmp_path / "it.conf", "a person's own"),
+    ]
+    command = [PYTHON, "-c", "import time; time.sleep(600)", str(tmp_path / "it.conf")]
+    ours = subprocess.Popen(command, start_new_session=True)
+    try:
+        end_leftovers(tmp_path)
+
+        assert ours.poll() is None
+        assert [process(one) is None for one in others] == [False] * 3
+    finally:
+        for one in (*others, ours.pid):
+            os.kill(one, signal.SIGKILL)
+        ours.wait()
 
 
 def test_a_file_is_written_whole_with_its_mode_or_not_at_all(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from exporter.certificates import fingerprint_of
 from exporter.gateway.agent.driver import CHAIN, Address, DriverError, Tools
 from exporter.gateway.agent.drivers.haproxy import configuration, control, files
 from exporter.gateway.agent.programs import Outcome, cut, run
-from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftover, rehearsed
+from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftovers, rehearsed
 from exporter.gateway.agent.terminator import (
     PlainPath,
     TerminatorOptions,
@@ -120,7 +120,7 @@ class HaproxyDriver:
 
     async def run(self) -> None:
         """Remove what an earlier run left, read the configuration, then have nothing to do."""
-        await asyncio.to_thread(end_leftover, self._place.scratch)
+        await asyncio.to_thread(end_leftovers, self._place.scratch)
         try:
             await self._load()
         except DriverError as exc:

@@ -15,7 +15,7 @@ from exporter.gateway.agent.drivers.mosquitto import configuration
 from exporter.gateway.agent.drivers.mosquitto.configuration import Line
 from exporter.gateway.agent.processes import Process, is_listening, process, process_of, send
 from exporter.gateway.agent.programs import Child, cut, run, running
-from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftover, rehearsed, remembered
+from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftovers, rehearsed
 from exporter.gateway.agent.terminator import (
     LogTail,
     PlainPath,
@@ -35,7 +35,6 @@ from exporter.gateway.messages import DebugLevel, Fingerprint, Tickets
 from exporter.handshake_log.advice import MOSQUITTO_LOG_TYPES
 
 _CHECK = "check"
-_CHECKING = "checking"
 _OWN_FILE = "fleet-tls-handshakes.conf"
 _TICKET_LIFETIME_S = 7_200.0  # OpenSSL's default; mosquitto has no setting for it
 _HEARD_S = 1.0  # it may not be set to tell of a reload
@@ -117,8 +116,7 @@ class MosquittoDriver:
 
     async def run(self) -> None:
         """Remove what an earlier run left, then have nothing to do."""
-        await asyncio.to_thread(end_leftover, self._place.scratch)
-        await asyncio.to_thread(end_leftover, self._place.scratch, _CHECKING)
+        await asyncio.to_thread(end_leftovers, self._place.scratch)
         await asyncio.get_running_loop().create_future()
 
     async def is_alive(self) -> bool:
@@ -274,10 +272,7 @@ class MosquittoDriver:
     async def _try_to_start(self, folder: Path) -> str | None:
         """Return why a mosquitto with this folder does not start; None: it does."""
         copy = await asyncio.to_thread(self._write_check, folder)
-        async with (
-            running((self._program, "-c", copy), cwd=copy.parent) as child,
-            remembered(child, self._place.scratch, _CHECKING),
-        ):
+        async with running((self._program, "-c", copy), cwd=copy.parent) as child:
             await self._until_running(child)
             return None if _runs(child.text) else sentence_of(child.text)
 

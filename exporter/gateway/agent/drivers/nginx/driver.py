@@ -13,7 +13,7 @@ from exporter.gateway.agent.driver import Address, DriverError, Tools
 from exporter.gateway.agent.drivers.nginx import configuration, files, handshakes
 from exporter.gateway.agent.processes import Process, children_of, process_of
 from exporter.gateway.agent.programs import Outcome, cut, run
-from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftover, rehearsed
+from exporter.gateway.agent.rehearsing import FOLDER, Instance, end_leftovers, rehearsed
 from exporter.gateway.agent.terminator import (
     LogTail,
     PlainPath,
@@ -92,7 +92,7 @@ class NginxDriver:
 
     async def run(self) -> None:
         """Remove what an earlier run left, read the configuration, then have nothing to do."""
-        await asyncio.to_thread(end_leftover, self._place.scratch)
+        await asyncio.to_thread(end_leftovers, self._place.scratch)
         try:
             await self._load()
         except DriverError as exc:
