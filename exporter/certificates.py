@@ -296,6 +296,12 @@ def ca_flag_of(parsed: x509.Certificate) -> bool | None:
         return False
 
 
+def is_ca(parsed: x509.Certificate) -> bool:
+    """Return whether it may issue others; without basic constraints, one of version 1 may."""
+    flag = ca_flag_of(parsed)
+    return parsed.version is x509.Version.v1 if flag is None else flag
+
+
 def _alternative_names(parsed: x509.Certificate) -> tuple[x509.GeneralName, ...]:
     try:
         return tuple(parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)

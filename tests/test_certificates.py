@@ -1,5 +1,7 @@
 import base64
+import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from exporter.certificates import (
     ca_flag_of,
     describe,
     fingerprint_of,
+    is_ca,
     names_of,
     printable,
     read_pem,
@@ -115,7 +118,24 @@ def test_whether_it_is_a_cas_is_read_from_the_basic_constraints(
     for extension, is_critical in constraints:
         builder = builder.add_extension(extension, is_critical)
 
-    assert ca_flag_of(builder.sign(key, SHA256())) is flag
+    made = builder.sign(key, SHA256())
+
+    assert ca_flag_of(made) is flag
+    assert is_ca(made) is (flag is True)
+
+
+def test_of_version_1_which_has_no_extensions_any_may_be_a_cas(tmp_path: Path) -> None:
+    key, made = str(tmp_path / "key.pem"), tmp_path / "made.pem"
+    request = ["openssl", "req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt",
+               "ec_paramgen_curve:P-256", "-subj", "/CN=old", "-keyout", key]  # fmt: skip
+    asked = subprocess.run(request, capture_output=True, check=True).stdout
+    sign = ["openssl", "x509", "-req", "-signkey", key, "-out", str(made)]
+    subprocess.run(sign, input=asked, capture_output=True, check=True)
+    parsed = x509.load_pem_x509_certificate(made.read_bytes())
+
+    assert parsed.version is x509.Version.v1
+    assert ca_flag_of(parsed) is None
+    assert is_ca(parsed)
 
 
 def test_a_certificate_without_end_ends_in_the_year_9999() -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from exporter.certificates import ca_flag_of
+from exporter.certificates import is_ca
 from exporter.errors import CertificateError
 
 BACKDATED = timedelta(minutes=5)
@@ -165,10 +165,7 @@ def _check_issuer(issuer: x509.Certificate, now: datetime) -> None:
             f"the CA {name} is not valid now: it is so from {issuer.not_valid_before_utc:%Y-%m-%d}"
             f" to {issuer.not_valid_after_utc:%Y-%m-%d}; nothing by it is accepted"
         )
-    is_ca = ca_flag_of(issuer)
-    if is_ca is None:
-        is_ca = issuer.version is x509.Version.v1
-    if not is_ca:
+    if not is_ca(issuer):
         raise CertificateError(f"{name} is no CA; name the certificate of the old CA")
 
 

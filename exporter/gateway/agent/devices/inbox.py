@@ -5,16 +5,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cryptography import x509
-
-from exporter.certificates import Certificate, ca_flag_of, read_pem
+from exporter.certificates import Certificate, is_ca, read_pem
 from exporter.errors import CertificateError
 from exporter.gateway.agent.answers import RefusedError
 from exporter.gateway.messages import ErrorCode, TrustStoreReportRequest
 from exporter.wording import listed, shown
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_VERSION_1 = x509.Version.v1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +89,7 @@ def check_anchor(certificate: Certificate) -> None:
     Raises:
         RefusedError: it is no CA's.
     """
-    parsed = certificate.parsed()
-    is_ca = ca_flag_of(parsed)
-    if is_ca is None:
-        is_ca = parsed.version is _VERSION_1  # an old CA's has no extensions
-    if not is_ca:
+    if not is_ca(certificate.parsed()):
         raise RefusedError(
             ErrorCode.REFUSED, f"{certificate.subject} is not a CA's certificate (CA:TRUE)"
         )
