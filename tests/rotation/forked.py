@@ -43,10 +43,18 @@ class Running:
 
     def kill(self) -> None:
         """Let it die at once; return when it is gone. May be called twice."""
-        if self.has_ended() or self._handle is None:
-            return
-        signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        self._end_by(signal.SIGKILL)
         assert self.has_ended(_END_S)
+
+    def stop(self) -> None:
+        """Let it end whatever it runs itself; return when it is gone."""
+        self._end_by(signal.SIGTERM)
+        if not self.has_ended(_END_S):
+            self.kill()
+
+    def _end_by(self, number: signal.Signals) -> None:
+        if not self.has_ended() and self._handle is not None:
+            signal.pidfd_send_signal(self._handle, number)
 
 
 class Forks:
@@ -67,12 +75,12 @@ class Forks:
 
     @contextlib.contextmanager
     def ending_all(self) -> Iterator[None]:
-        """Kill what is left of them when the block ends."""
+        """End what is left of them when the block ends."""
         try:
             yield
         finally:
             while self._all:
-                self._all.pop().kill()
+                self._all.pop().stop()
 
     def start(self, argv: Sequence[str], log: Path, fate: Fate | None = None) -> Running:
         told = {"argv": ["fleet-tls-exporter", *argv], "log": str(log), "fate": fate}

@@ -149,7 +149,7 @@ def agents_by(forks: Forks) -> Agent:
     def running(fleet: GuardedFleet) -> Iterator[None]:
         agent = agent_of(fleet, forks)
         yield
-        agent.kill()
+        agent.stop()
 
     return running
 
