@@ -21,7 +21,10 @@ async def listening(
     host: str = "127.0.0.1",
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
-    """The port where each connection is given to ``handler``; closed when that returns."""
+    """The port where each connection is given to ``handler``; closed when that returns.
+
+    ``host`` is one address: of several each has a port of its own.
+    """
     running: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -20,8 +20,16 @@ from tests.listeners import listening, say_nothing, server_context
 from tests.pki import make_leaf
 
 INTERVAL_S = 45
-ROUND_S = 270
+ROUND_S = 200
 SILENT, REFUSING, LIVE = 950, 950, 100
+
+_WANTED = (
+    "# TYPE ",
+    "fleet_tls_probe_last_attempt_timestamp_seconds",
+    "fleet_tls_probe_handshake_success",
+    "fleet_tls_exporter_missed_intervals",
+    "fleet_tls_exporter_schedule_lag_max_seconds",
+)
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
@@ -66,7 +74,9 @@ async def serving(path: Path) -> AsyncIterator[str]:
 
 async def scraped(session: aiohttp.ClientSession, url: str) -> Samples:
     async with session.get(f"{url}/metrics") as answer:
-        families = parse_text(await answer.text())
+        lines = (await answer.text()).splitlines()
+    # All of it would keep the loop that looks busy for seconds
+    families = parse_text("\n".join(line for line in lines if line.startswith(_WANTED)))
     return {
         family.name: [(sample.labels, sample.value) for sample in family.samples]
         for family in families
@@ -92,7 +102,7 @@ async def round_of(session: aiohttp.ClientSession, url: str) -> tuple[list[float
                     moments[target].append(at_s)
             if len(moments) == LIVE and min(map(len, moments.values())) >= 3:
                 break
-            await SystemClock().sleep(1)
+            await SystemClock().sleep(5)
     # the first may be the look at the start, which comes sooner than a target's own moment
     return [after - before for at_s in moments.values() for before, after in pairwise(at_s[1:])], (
         found
@@ -136,7 +146,7 @@ async def test_of_two_thousand_targets_the_hundred_that_live_keep_their_interval
     tls = server_context(tmp_path / "tls", (leaf,))
     with socket.create_server(("", 0), backlog=16) as silent, socket.socket() as closed:
         closed.bind(("", 0))  # taken, and nobody listens
-        async with listening(say_nothing, host="", tls=tls) as live:
+        async with listening(say_nothing, host="0.0.0.0", tls=tls) as live:  # noqa: S104 - any of 127.0.0.0/8
             path = write_config(
                 tmp_path,
                 silent=silent.getsockname()[1],
