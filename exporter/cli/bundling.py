@@ -73,7 +73,8 @@ def make_bundle(asked: Asked) -> int:
     names = tuple(
         str(name.value) for name in dict.fromkeys((*names_asked(request), *wanted.names))
     )
-    verdicts = _judged((*chain, *authorities), chain, stores, names, now)
+    # A signer may take its time, and what it made begins after we asked
+    verdicts = _judged((*chain, *authorities), chain, stores, names, SystemClock().now())
     _tell(leaf, names, verdicts)
     if not all(verdict.verified for verdict in verdicts):
         click.echo("Not accepted by every trust store: nothing was written.", err=True)

@@ -179,6 +179,21 @@ def test_a_signer_command_keeps_the_key_where_it_is(site: Path) -> None:
     assert not (site / "out" / "manifest.sig").exists()
 
 
+def test_a_slow_signer_makes_nothing_that_begins_in_the_future(site: Path) -> None:
+    # openssl writes the second at which it signs: later than the one at which we asked
+    (site / "signer.sh").write_text(
+        f"echo 'subjectAltName=DNS:{NAME},IP:127.0.0.1' > extensions\n"
+        "echo 'extendedKeyUsage=serverAuth' >> extensions\n"
+        "asked=$(date +%s); while [ $(date +%s) = $asked ]; do :; done\n"
+        "exec openssl x509 -req -CA old.pem -CAkey old.key -CAcreateserial -days 30"
+        " -extfile extensions\n"
+    )
+
+    ran = bundle(site, "--signer", "sh signer.sh", "--trust-store", "old.pem", key="")
+
+    assert (ran.code, ran.err.count("refused")) == (0, 0)
+
+
 def test_what_a_careless_signer_gives_back_is_refused(site: Path) -> None:
     signer = "openssl x509 -req -CA old.pem -CAkey old.key -CAcreateserial"
 
