@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,20 @@ class GuardedFleet:
         """Ask the service, or tell it something, as a person does."""
         url = f"http://{self.exporter}/api/v1/remediation{path}"
         return await _asked(url, self.token, body)
+
+    async def want_rollback(self, *, act: bool = False) -> Any:
+        """Ask for a rollback as a person does; what is answered once nobody else is deciding."""
+
+        async def answered() -> Any:
+            wish = {"gateway": GATEWAY, "act": act, "by": "anna"}
+            try:
+                return await self.remediation("/rollback", wish)
+            except aiohttp.ContentTypeError as exc:
+                if exc.status != HTTPStatus.CONFLICT:
+                    raise
+                return None
+
+        return await self.until(answered, "the answer to a person")
 
     async def journal(self, kind: str) -> list[dict[str, Any]]:
         """Entries of one kind, the oldest first."""

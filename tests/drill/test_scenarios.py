@@ -1,4 +1,3 @@
-import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-import aiohttp
 import pytest
 
 from exporter.clock import SystemClock
@@ -64,18 +62,6 @@ async def all_fail(fleet: GuardedFleet) -> bool:
     return text.count("fleet_tls_device_failing{") == fleet.setting.count
 
 
-async def asked(fleet: GuardedFleet) -> Any:
-    """What is answered once nobody else is deciding."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return await fleet.remediation("/rollback", {"gateway": "gw-1", "by": "anna"})
-            except aiohttp.ContentTypeError as exc:
-                if exc.status != 409:
-                    raise
-            await SystemClock().sleep(0.2)
-
-
 async def test_forged_lines_are_shown_and_are_no_witness_where_real_ones_would_be(
     tmp_path: Path,
 ) -> None:
@@ -93,7 +79,7 @@ async def test_forged_lines_are_shown_and_are_no_witness_where_real_ones_would_b
             await fleet.until(lambda: all_fail(fleet), "the lines to be shown")
             await fleet.ask()  # with the true token
             decision = await fleet.until(lambda: fleet.journal("decision"), "a decision")
-            told = await asked(fleet)
+            told = await fleet.want_rollback()
             after = fleet.on_disk(), await fleet.served()
             intents = await fleet.journal("intent")
             with fleet.layout.gateway_log.open("ab") as log:
@@ -112,5 +98,5 @@ async def test_forged_lines_are_shown_and_are_no_witness_where_real_ones_would_b
 
 
 async def _with_witnesses(fleet: GuardedFleet) -> Any:
-    told = await asked(fleet)
+    told = await fleet.want_rollback()
     return told if len(told["witnesses"]) == fleet.setting.count else None
