@@ -7,6 +7,7 @@ import pytest
 
 from exporter.alerts.book import alerts_of
 from exporter.alerts.values import Links, Values
+from exporter.remediation.intents import Ending
 from tests.dashboards.reading import DASHBOARDS, FILES, panels_of
 from tools.dashboards.book import committed
 
@@ -95,6 +96,23 @@ def test_each_series_has_a_name_and_each_table_its_columns(panel: dict[str, Any]
     elif panel["type"] != "stat":
         assert "__auto" not in legends
         assert len(set(legends)) == len(legends)
+
+
+def test_each_end_of_a_rollback_has_words_of_its_own() -> None:
+    [table] = [
+        panel
+        for panel in panels_of(DASHBOARDS["fleet-tls-changes"])
+        if panel["title"] == "Rollback of each gateway"
+    ]
+    [column] = [
+        {one["id"]: one["value"] for one in override["properties"]}
+        for override in table["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == "Latest rollback"
+    ]
+    words = column["mappings"][0]["options"]
+
+    assert words.keys() == {*Ending, "under way"}
+    assert [end for end, told in words.items() if told["color"] == "green"] == ["recovered"]
 
 
 def test_every_link_to_a_dashboard_leads_to_one_of_these() -> None:

@@ -6,6 +6,7 @@ side by side that show every metric there is: what no demo has, a rotation for o
 
 import asyncio
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -252,6 +253,23 @@ async def test_each_column_of_a_table_is_there(prometheus: Prometheus) -> None:
             wanted = set(panel["transformations"][1]["options"]["include"]["names"])
             if panel["title"] != "Alerts that fire":  # each alert has other labels
                 assert wanted <= there, panel["title"]
+
+
+async def test_a_rollback_that_has_not_ended_is_shown_as_under_way(
+    prometheus: Prometheus,
+) -> None:
+    name = "fleet_tls_remediation_last_action_outcome"
+    [expr] = [
+        asked.expr
+        for asked in _asked("full")
+        if asked.panel["title"] == "Rollback of each gateway" and name in asked.expr
+    ]
+
+    ended = await prometheus.now(expr)
+    going_on = await prometheus.now(re.sub(rf"{name}{{.*?}}", r"0 * \g<0>", expr))
+
+    assert {one["metric"]["outcome"] for one in ended} == {"outcome-0", "outcome-1"}
+    assert [one["metric"] for one in going_on] == [{"gateway": "gw-1", "outcome": "under way"}]
 
 
 async def test_variables_have_values(prometheus: Prometheus) -> None:

@@ -1,5 +1,6 @@
 """The dashboard *Rotation and remediation*: what is changed on purpose, and what was not."""
 
+from exporter.remediation.intents import Ending
 from tools.dashboards.model import (
     NONE_IS_BETTER,
     Annotation,
@@ -8,6 +9,7 @@ from tools.dashboards.model import (
     Kind,
     Panel,
     Row,
+    Says,
     Variable,
 )
 from tools.dashboards.terms import (
@@ -28,7 +30,21 @@ _OFF = "Remediation is not configured, so nothing is decided or changed"
 _DECISIONS = of_job("fleet_tls_remediation_decisions_total")
 _REFUSALS = of_job("fleet_tls_remediation_refusals_total")
 _ACTIONS = of_job("fleet_tls_remediation_actions_total")
+_REFUSED = of_job("fleet_tls_remediation_refused")
 _BINARY = ((None, "red"), (1, "green"))
+_UNDER_WAY = "under way"
+_ENDINGS: Says = {
+    Ending.RECOVERED: ("recovered", "green"),
+    Ending.NOT_BACK: ("not_back: devices are out still", "red"),
+    Ending.NOT_SERVED: ("not_served: it was not put back", "red"),
+    Ending.UNPROVEN: ("unproven: nobody can tell what it serves", "red"),
+    Ending.OVERTAKEN: ("overtaken: somebody else changed it", "orange"),
+    Ending.STOPPED: ("stopped: nothing was sent", "orange"),
+    _UNDER_WAY: (_UNDER_WAY, "blue"),
+}
+# No green: in mode dry_run nothing is refused, and nothing done either
+_IS_REFUSED: Says = {0: ("no", "blue"), 1: ("REFUSED", "red")}
+_NOBODY_ASKED = "remediation is off, or no alert has asked since the exporter started"
 
 
 def _rotation() -> tuple[Panel, ...]:
@@ -121,6 +137,7 @@ def _remediation() -> tuple[Panel, ...]:
             span=6,
             height=5,
         ),
+        *_by_gateway(),
         lines("Decisions", "About a gateway, by what was decided. `explain` tells each reason.",
               ("sum by (outcome) (max by (job, outcome)"
                f" (increase({_DECISIONS}[$__rate_interval])))", "{{outcome}}"),
@@ -140,6 +157,47 @@ def _remediation() -> tuple[Panel, ...]:
                "{{verdict}}"),
               empty=_OFF, span=24),
         *_webhook(),
+    )  # fmt: skip
+
+
+def _by_gateway() -> tuple[Panel, ...]:
+    ends = of_job("fleet_tls_remediation_last_action_outcome")
+    at = of_job("fleet_tls_remediation_last_action_timestamp_seconds")
+    return (
+        listed(
+            "Rollback of each gateway",
+            "`REFUSED`: an alert asks for a rollback, it is refused, and the fault lasts: a person"
+            " has to decide; `remediation status` tells each reason. `no` says that nothing is"
+            " refused, not that all is well. Beside it how the latest rollback ended, also one of"
+            " a person: only `recovered` is a good end, and none is tried again by itself.",
+            f"max by (gateway) ({_REFUSED})",
+            f"max by (gateway, outcome) ({ends}) == 1 or label_replace("
+            f'max by (gateway) ({ends}) == 0, "outcome", "{_UNDER_WAY}", "", "")',
+            f"time() - max by (gateway) ({at})",
+            columns=(
+                Column(name="gateway", title="Gateway", links=(TO_GATEWAY,)),
+                Column(name="Value #A", title="Refused now", empty="no alert asked",
+                       says=_IS_REFUSED),
+                Column(name="outcome", title="Latest rollback", says=_ENDINGS,
+                       empty="there was none"),
+                Column(name="Value #C", title="Begun ago", unit="dtdurations",
+                       empty="there was none"),
+            ),
+            empty=f"Nothing is known: {_NOBODY_ASKED}, and no rollback was ever begun",
+            span=14,
+            height=7,
+        ),
+        drawn(
+            Kind.STATES,
+            "Rollback refused",
+            "Over time, while an alert asks for it and the fault lasts. Not so any more: the fault"
+            " is over, or something is done about it.",
+            (f"max by (gateway) ({_REFUSED})", "{{gateway}}"),
+            empty=f"Nothing is known: {_NOBODY_ASKED}",
+            words=_IS_REFUSED,
+            span=10,
+            height=7,
+        ),
     )  # fmt: skip
 
 

@@ -229,7 +229,9 @@ def _mappings(words: Says) -> list[model.ValueMapping]:
     if not words:
         return []
     results = {
-        f"{value:g}": model.ValueMappingResult(text=text, color=colour, index=index)
+        value if isinstance(value, str) else f"{value:g}": model.ValueMappingResult(
+            text=text, color=colour, index=index
+        )
         for index, (value, (text, colour)) in enumerate(words.items())
     }
     return [model.ValueMap(options=results)]
@@ -258,8 +260,8 @@ def _columns(drawn: table.Panel, panel: Panel) -> table.Panel:
 
 
 def _properties(column: Column) -> Iterable[model.DynamicConfigValue]:
-    if column.name.startswith("Value"):
-        yield model.DynamicConfigValue(id_val="noValue", value="unknown")
+    if column.empty or column.name.startswith("Value"):
+        yield model.DynamicConfigValue(id_val="noValue", value=column.empty or "unknown")
     if column.unit:
         yield model.DynamicConfigValue(id_val="unit", value=column.unit)
     if column.says:

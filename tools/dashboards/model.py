@@ -6,8 +6,8 @@ from enum import StrEnum
 
 Steps = tuple[tuple[float | None, str], ...]
 """From which value on, which colour; the first has no value."""
-Says = Mapping[float, tuple[str, str]]
-"""A value's words and its colour."""
+Says = Mapping[float | str, tuple[str, str]]
+"""A value's, or a label's, words and colour."""
 
 PLAIN: Steps = ((None, "text"),)
 NONE_IS_GOOD: Steps = ((None, "green"), (1, "red"))
@@ -46,6 +46,7 @@ class Column:
 
     Attributes:
         name: The label, or ``Value``, with the query's letter where there are several.
+        empty: What stands where a row has nothing; without it a value is unknown.
         links: Title and address; ``${__value.raw:percentencode}`` is the cell's value there.
     """
 
@@ -54,6 +55,7 @@ class Column:
     unit: str = ""
     steps: Steps = ()
     says: Says = field(default_factory=dict)
+    empty: str = ""
     links: tuple[tuple[str, str], ...] = ()
 
 
