@@ -37,14 +37,22 @@ def anchors_in(trust_store: Path) -> Mapping[Path, Certificate]:
 
 
 def add_anchor(trust_store: Path, pem: str) -> None:
-    """Write an anchor so that no reader ever sees half of it; one that is there stays."""
+    """Write an anchor so that no reader ever sees half of it; one that is there stays.
+
+    Raises:
+        OSError: it cannot be written; the store is as it was.
+    """
     (certificate,) = read_pem(pem.encode(), what="the new anchor")
     fingerprint = certificate.fingerprint_sha256
     if any(one.fingerprint_sha256 == fingerprint for one in anchors_in(trust_store).values()):
         return
     unnamed = trust_store / f".{fingerprint[:16]}"
-    unnamed.write_text(pem)
-    unnamed.rename(trust_store / f"{fingerprint[:16]}{_SUFFIX}")
+    try:
+        unnamed.write_text(pem)
+        unnamed.rename(trust_store / f"{fingerprint[:16]}{_SUFFIX}")
+    except OSError:  # a full disk holds the name and no content
+        unnamed.unlink(missing_ok=True)
+        raise
 
 
 def remove_anchor(trust_store: Path, fingerprint: str) -> None:

@@ -19,6 +19,8 @@ from tests.gateway.agent.real.terminators import HTTP
 from tests.rotation.terminators import OF_TRUST
 
 CONTACT_S = 0.5
+# More often than the demo's devices do: a report may count for seconds only
+REPORT_EVERY_S = 2.0
 
 
 class Client(DeviceClient):
@@ -73,6 +75,10 @@ class Keeper(StoreKeeper):
         if self.life.is_on and not self.life.is_silent:
             await super()._look()
 
+    async def _report(self, *, is_due: bool) -> None:
+        is_due = is_due or self._clock.monotonic() >= self._told_at + REPORT_EVERY_S
+        await super()._report(is_due=is_due)
+
     async def _carry_out(self, update: Mapping[str, Any]) -> str | None:
         return None if self.life.is_lying else await super()._carry_out(update)
 
@@ -98,10 +104,6 @@ class Life:
     @property
     def is_connected(self) -> bool:
         return self.is_on and bool(self.attempts) and self.attempts[-1].refusal is None
-
-    def fails_with(self, words: str) -> None:
-        """Let each update fail with these words; empty: none."""
-        (self.device.trust_store.parent / "update-failure").write_text(words)
 
     async def come(self) -> None:
         clock = SystemClock()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import stat
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -25,6 +26,7 @@ from exporter.gateway.agent.agent import run_agent
 from exporter.gateway.agent.options import Options
 from tests.gateway.agent.real.stand import Versions, leaf_at
 from tests.gateway.agent.real.terminators import HTTP, Real, Start
+from tests.pki import certificate_of
 from tests.rotation.lives import CONTACT_S, Client, Life
 from tests.rotation.service import Service, serving
 
@@ -84,6 +86,14 @@ class RealFleet:
     lives: Mapping[str, Life]
     service: Service
 
+    @property
+    def old_ca(self) -> str:
+        return certificate_of(self.authorities.old_ca).fingerprint_sha256
+
+    @property
+    def new_ca(self) -> str:
+        return certificate_of(self.authorities.new_ca).fingerprint_sha256
+
     async def until(self, holds: Callable[[], bool], what: str) -> None:
         clock = SystemClock()
         end_s = clock.monotonic() + WITHIN_S
@@ -111,16 +121,38 @@ class RealFleet:
                 await clock.sleep(0.1)
                 counts = await self.service.samples("fleet_tls_trust_store_devices")
 
-    async def held(self, *expected: tuple[str, str]) -> dict[str, str]:
-        """Wait until exactly these hold the gate, by name and reason; what would help, by name."""
+    async def held(self, *expected: tuple[str, ...]) -> dict[str, str]:
+        """Wait until exactly these hold the gate; what would help, by name.
+
+        Args:
+            expected: A name, and for which reason, or for which of several.
+        """
+        reasons = {name: any_of for name, *any_of in expected}
 
         def is_so(seen: Mapping[str, Any]) -> bool:
-            blockers = seen["gate"]["blockers"]
-            return sorted((one["name"], one["reason"]) for one in blockers) == sorted(expected)
+            found = {one["name"]: one["reason"] for one in seen["gate"]["blockers"]}
+            is_each = found.keys() == reasons.keys() and len(seen["gate"]["blockers"]) == len(
+                found
+            )
+            return is_each and all(found[name] in any_of for name, any_of in reasons.items())
 
         seen = await self.service.until(is_so)
         assert seen["gate"]["open"] is not True
         return {one["name"]: one["unblocks"] for one in seen["gate"]["blockers"]}
+
+    def left_behind(self, gateway: str) -> Client:
+        """A client that trusts the old CA only, at the address of one of the devices."""
+        device = next(one.device for one in self.lives.values() if one.gateway == gateway)
+        client = self.gateways[gateway].life(device, ()).client
+        client.only = self.only_the_old("left-behind")
+        return client
+
+    def only_the_old(self, name: str) -> Path:
+        """A new trust store that holds nothing but the old CA."""
+        store = self.layout.directory / f"{name}-only"
+        store.mkdir()
+        (store / "old-ca.pem").write_bytes(self.authorities.old_ca.pem)
+        return store
 
     def sign_with_fault(self, fault: str) -> None:
         """Let the signer leave out the ``intermediate`` or a ``name``; empty: nothing."""
@@ -134,22 +166,28 @@ async def real_fleet(
     behind: Mapping[str, int],
     *,
     silent: Collection[str] = (),
+    stores: Mapping[str, Path] | None = None,
     left: timedelta = timedelta(days=60),
     signer: str = "new-intermediate",
+    times: RotationTimes = TIMES,
+    sections: Mapping[str, object] | None = None,
 ) -> AsyncIterator[RealFleet]:
     """Devices behind each gateway, all accepted, and the service that looked at all.
 
     Args:
         behind: How many, by the gateways' names.
         silent: Devices that never told what they trust.
+        stores: Where the trust stores of some devices lie instead, by the devices' names.
         left: For how long the gateways' certificates, of 30 days ago, are valid.
         signer: The CA of the demo that signs what gateways ask for.
+        sections: Of the service's configuration, besides the usual ones.
     """
-    layout = Layout(folder, rotating=TIMES)
+    layout = Layout(folder, rotating=times)
     authorities = make_authorities(SystemClock().now())
     devices = devices_of(sum(behind.values()), layout.devices)
     layout.write_secrets(authorities)
     layout.write_trust_stores(authorities, devices)
+    _move_stores(devices, stores or {})
     gateways, lives, rest = dict[str, Gateway](), dict[str, Life](), list(devices)
     with ExitStack() as terminators:
         async with asyncio.TaskGroup() as tasks:
@@ -160,13 +198,20 @@ async def real_fleet(
                     gateways[name] = gateway = await stage.stand(name, own)
                     lives |= {one.name: gateway.life(one, silent) for one in own}
                     stage.let_come(gateway, [lives[one.name] for one in own])
-                _write_config(layout, devices, gateways, lives, signer)
+                _write_config(layout, devices, gateways, lives, signer, sections or {})
                 async with _service(layout) as service:
                     fleet = RealFleet(layout, authorities, gateways, lives, service)
                     await fleet.all_come()
                     yield fleet
             finally:
                 stage.end()
+
+
+def _move_stores(devices: Sequence[Device], stores: Mapping[str, Path]) -> None:
+    for one in devices:
+        if one.name in stores:
+            shutil.move(one.trust_store, stores[one.name])
+            one.trust_store.symlink_to(stores[one.name])
 
 
 @dataclass
@@ -248,6 +293,7 @@ def _write_config(
     gateways: Mapping[str, Gateway],
     lives: Mapping[str, Life],
     signer: str,
+    sections: Mapping[str, object],
 ) -> None:
     first = next(iter(gateways.values()))
     layout.write_config(
@@ -274,7 +320,7 @@ def _write_config(
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     command = [str(script), str(layout.pki / signer)]
     config["rotation"] |= {"signer": {"command": command}, "retry_pause": "1s"}
-    layout.config.write_text(yaml.safe_dump(config, sort_keys=False))
+    layout.config.write_text(yaml.safe_dump({**config, **sections}, sort_keys=False))
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 One standing fleet goes through many situations; each is named in ``test_table``.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -13,15 +14,25 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.demo.pki import Issued, Wishes, issue
+from tests.gateway.agent.doomed import fill
 from tests.gateway.agent.real.terminators import Start, haproxy, mosquitto, nginx
+from tests.rotation import days
 from tests.rotation.lives import Life
+from tests.rotation.overlap import (
+    anchors_of,
+    devices_go_away_in_the_overlap_and_are_waited_for,
+    the_old_ca_goes_and_whoever_trusts_only_that_fails,
+)
 from tests.rotation.real import RealFleet, real_fleet
+from tests.rotation.small_disk import small_disk
 from tests.rotation.terminators import CAMPAIGN, STARTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DAY = timedelta(days=1)
 ENDED = {"done", "rolled_back", "aborted"}
+# A device that is off: its last report counts for a week
+OFF = ("pending", "stale")
 # Each terminator is minutes of CPU: that is for the campaign
 ONES = list(STARTS) if CAMPAIGN else ["nginx"]
 KEEPS_TICKETS: Mapping[str, Start] = {
@@ -45,24 +56,22 @@ def another_ca(name: str, *, by_key_of: Issued | None = None) -> str:
 async def test_whatever_a_ca_a_signer_or_a_device_lacks_keeps_the_gate_until_it_is_mended(
     name: str, tmp_path: Path
 ) -> None:
-    behind = {"gw-1": 5}
-    async with real_fleet(tmp_path, STARTS[name], behind, silent={"dev-02"}) as fleet:
-        lives, served = fleet.lives, await fleet.gateways["gw-1"].served()
-        await fleet.all_reported(silent_count=1)
-        lives["dev-03"].is_lying = True
-        lives["dev-04"].fails_with("No space left on device")
-        lives["dev-05"].is_on = False
+    with small_disk(tmp_path / "small") as disk:
+        async with real_fleet(
+            tmp_path, STARTS[name], {"gw-1": 5}, silent={"dev-02"},
+            stores={"dev-04": disk / "truststore"}, times=days.TIMES, sections=days.SECTIONS,
+        ) as fleet:  # fmt: skip
+            lives = fleet.lives
+            await fleet.all_reported(silent_count=1)
 
-        await no_ca_that_carries_what_the_old_one_has(fleet)
-        await no_chain_that_lacks_something(fleet)
-        await fleet.service.approve()
-        await each_device_that_lacks_the_anchor_is_named(fleet)
-        await fleet.all_come("dev-01", "dev-02", "dev-03", "dev-04")
-        assert await fleet.gateways["gw-1"].served() == served
-
-        await each_device_is_mended_in_turn(fleet)
-        await fleet.service.until(lambda seen: seen["phase"] == "canary")
-        await fleet.all_come()
+            await no_ca_that_carries_what_the_old_one_has(fleet)
+            await no_chain_that_lacks_something(fleet)
+            await no_device_that_lacks_the_anchor(fleet, disk / "filler")
+            if CAMPAIGN:
+                await devices_go_away_in_the_overlap_and_are_waited_for(
+                    fleet, lives["dev-03"], lives["dev-05"]
+                )
+                await the_old_ca_goes_and_whoever_trusts_only_that_fails(fleet)
 
     assert {one: life.refusals for one, life in lives.items() if life.refusals} == {}
 
@@ -98,12 +107,43 @@ def is_faulty(said: str, seen: Mapping[str, Any]) -> bool:
     )
 
 
+async def no_device_that_lacks_the_anchor(fleet: RealFleet, filler: Path) -> None:
+    lives, served = fleet.lives, await fleet.gateways["gw-1"].served()
+    lives["dev-03"].is_lying = True
+    held = files_of(lives["dev-04"])
+    fill(filler)
+    lives["dev-05"].is_on = False
+    await fleet.service.approve()
+    since = days.from_now()
+
+    await each_device_that_lacks_the_anchor_is_named(fleet)
+    # It is tried again and again, and nothing half done stays
+    await fleet.until(lambda: files_of(lives["dev-04"]) == held, "the full store to be whole")
+    await fleet.all_come("dev-01", "dev-02", "dev-03", "dev-04")
+    await each_device_at_hand_is_mended_in_turn(fleet, filler)
+    async for _ in since.until(9):
+        seen = await fleet.service.rotation()
+        assert seen["phase"] == "adding"
+        assert [one["name"] for one in seen["gate"]["blockers"]] == ["dev-05"]
+        assert await fleet.gateways["gw-1"].served() == served
+
+    lives["dev-05"].is_on = True
+    await fleet.service.until(lambda seen: seen["phase"] == "canary")
+    await fleet.all_come()
+    assert fleet.new_ca in anchors_of(lives["dev-05"])
+
+
+def files_of(life: Life) -> tuple[set[str], set[str]]:
+    """The names of all that lies in a device's trust store, and what it trusts by it."""
+    return {one.name for one in life.device.trust_store.iterdir()}, anchors_of(life)
+
+
 async def each_device_that_lacks_the_anchor_is_named(fleet: RealFleet) -> None:
     told = await fleet.held(
         ("dev-02", "never_reported"),
         ("dev-03", "anchor_missing"),
         ("dev-04", "failed"),
-        ("dev-05", "pending"),
+        ("dev-05", *OFF),
     )
     assert "COMPLETE" in told["dev-03"]
     assert "No space left on device" in told["dev-04"]
@@ -111,16 +151,15 @@ async def each_device_that_lacks_the_anchor_is_named(fleet: RealFleet) -> None:
     assert counts == {"total": 5, "synced": 1, "on_new_chain": 0}
 
 
-async def each_device_is_mended_in_turn(fleet: RealFleet) -> None:
+async def each_device_at_hand_is_mended_in_turn(fleet: RealFleet, filler: Path) -> None:
     lives, rotation = fleet.lives, await fleet.service.rotation()
     lives["dev-03"].is_lying = False
-    lives["dev-04"].fails_with("")
+    await asyncio.to_thread(filler.unlink)
     # They had failed too often to be asked again without a person
     await fleet.service.post("/resume", rotation=rotation["id"], by="anna")
-    await fleet.held(("dev-02", "never_reported"), ("dev-05", "pending"))
-    lives["dev-05"].is_on = True
-    await fleet.held(("dev-02", "never_reported"))
+    await fleet.held(("dev-02", "never_reported"), ("dev-05", *OFF))
     lives["dev-02"].is_silent = False
+    await fleet.held(("dev-05", *OFF))
 
 
 @pytest.mark.parametrize("name", ONES)
@@ -164,10 +203,7 @@ async def a_canary_that_fails_goes_back(fleet: RealFleet) -> None:
 
 def only_the_old(fleet: RealFleet, life: Life) -> None:
     """Let a device say that it trusts the new CA, and verify by the old one alone."""
-    store = fleet.layout.directory / f"{life.device.name}-only"
-    store.mkdir()
-    (store / "old-ca.pem").write_bytes(fleet.authorities.old_ca.pem)
-    life.client.only = store
+    life.client.only = fleet.only_the_old(life.device.name)
 
 
 async def a_canary_by_ticket_only_keeps_the_gate(fleet: RealFleet) -> Life:
