@@ -14,7 +14,7 @@ from exporter.demo.options import RotationTimes
 from exporter.durations import format_duration
 from tests.rotation.terminators import CAMPAIGN
 
-# In the ordinary run no overlap is waited out, and a device is late all the same
+# The ordinary run waits for day 9 of one phase only, the campaign for day 16 of the overlap too
 DAY_S = 2.0 if CAMPAIGN else 1.0
 OVERLAP_DAYS = 14
 TIMES = RotationTimes(interval_s=0.3, soak_s=DAY_S / 10, overlap_s=OVERLAP_DAYS * DAY_S)

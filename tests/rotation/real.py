@@ -127,14 +127,12 @@ class RealFleet:
         Args:
             expected: A name, and for which reason, or for which of several.
         """
-        reasons = {name: any_of for name, *any_of in expected}
 
         def is_so(seen: Mapping[str, Any]) -> bool:
-            found = {one["name"]: one["reason"] for one in seen["gate"]["blockers"]}
-            is_each = found.keys() == reasons.keys() and len(seen["gate"]["blockers"]) == len(
-                found
+            found = [(one["name"], one["reason"]) for one in seen["gate"]["blockers"]]
+            return len(found) == len(expected) and all(
+                any((name, reason) in found for reason in reasons) for name, *reasons in expected
             )
-            return is_each and all(found[name] in any_of for name, any_of in reasons.items())
 
         seen = await self.service.until(is_so)
         assert seen["gate"]["open"] is not True

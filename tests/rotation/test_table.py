@@ -95,10 +95,11 @@ ROTATION: Mapping[str, tuple[str, ...]] = {
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "a device that never reports": (f"{W}a_device_that_never_reports_is_named", LACKS),
     "says COMPLETE without the anchor": (LACKING, LACKS),
-    "offline for days": (
+    "offline until day 9": (
         f"{S}forty_devices_that_sleep_for_nine_days_are_waited_for_by_name",
         LACKS,
     ),
+    "away until day 9 of the overlap, and beyond its end": (LACKS,),  # in the campaign
     "a full store": (
         f"{S}a_full_store_is_named_with_the_devices_own_words_until_it_has_room",
         LACKS,
