@@ -27,7 +27,7 @@ from exporter.demo.options import Break
 from exporter.demo.stage import Stage
 from exporter.journal import Entry, entries
 from exporter.store import Store
-from tests.daemons import is_listening
+from tests.daemons import is_listening, unmeasured
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVICES = 4
@@ -265,7 +265,12 @@ class Service:
         command = (sys.executable, "-m", "tests.response.doomed", self._config, self._ground.doom)
         with (self._ground.layout.directory / "service.log").open("ab") as output:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - it starts in no time
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=unmeasured(),
             )
         await until(lambda: is_listening(self._port) or self.is_dead)
 

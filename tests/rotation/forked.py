@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from exporter.cli import main
+from tests.daemons import unmeasured
 from tests.rotation.doomed import Fate, beset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +67,7 @@ class Forks:
     def __enter__(self) -> Self:
         self._program = subprocess.Popen(
             [sys.executable, "-m", "tests.rotation.forked"],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=unmeasured(),
         )  # fmt: skip
         return self
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from exporter.gateway.agent.versions import Versions
-from tests.daemons import free_port, wait_until
+from tests.daemons import free_port, unmeasured, wait_until
 from tests.gateway.agent.real.stand import Versions as Folders
 from tests.gateway.agent.real.terminators import nginx
 from tests.gateway.agent.stand import FIRST, Agent, Answer, Json, options, until
@@ -77,7 +77,7 @@ async def agent_at(
             *before, sys.executable, "-m", "tests.gateway.agent.doomed",
             told, url_file, str(line), full,
         ],
-        cwd=ROOT, stdout=log, stderr=log,
+        cwd=ROOT, stdout=log, stderr=log, env=unmeasured(),
     ) as process:  # fmt: skip
         try:
             wait_until(

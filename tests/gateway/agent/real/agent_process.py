@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tests.daemons import wait_until
+from tests.daemons import unmeasured, wait_until
 from tests.pki import Issued
 
 ROOT = Path(__file__).parents[4]
@@ -69,7 +69,7 @@ class AgentProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "exporter", "gateway-agent", "--config", self._config],
-                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=unmeasured(),
             )  # fmt: skip
 
         def is_ready() -> bool:
