@@ -14,9 +14,9 @@ from exporter.journal import Kind, faults_in
 from tests.response.stand import Ground, Service, alert, ground_at, until
 
 CAMPAIGN = "FLEET_TLS_CAMPAIGN" in os.environ
-OUTAGES = 10 if CAMPAIGN else 3  # of one fleet, one after the other
+OUTAGES = 10 if CAMPAIGN else 2  # of one fleet, one after the other
 GROUPS = range(20 if CAMPAIGN else 2)
-KILLS = 1 if CAMPAIGN else 2  # in each, or more: a start costs more than an outage
+KILLS = 1 if CAMPAIGN else 3  # in each, or more: a start costs more than an outage
 ACT = {"mode": "act", "hold": "0s", "max_actions_per_hour": 100}
 # Lines of our code, measured: from the delivery to the outcome; from the intent's entry to where
 # it is durable and to where it is served; from a start that takes it up to the outcome
