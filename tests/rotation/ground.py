@@ -14,7 +14,7 @@ from tests.response.stand import lasting_port
 from tests.rotation.doomed import Fate
 from tests.rotation.forked import Forks
 from tests.rotation.mortal import Ground
-from tests.rotation.service import write_signer
+from tests.rotation.signer import write_signer
 from tests.rotation.terminators import (
     TIMES,
     agents_by,

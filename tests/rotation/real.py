@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import stat
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,30 +28,10 @@ from tests.gateway.agent.real.terminators import HTTP, Real, Start
 from tests.pki import certificate_of
 from tests.rotation.lives import CONTACT_S, Client, Life
 from tests.rotation.service import Service, serving
+from tests.rotation.signer import sign_with_fault, write_signer
 
 TIMES = RotationTimes(interval_s=0.3, soak_s=1.0, overlap_s=600.0)
 WITHIN_S = 60.0
-
-SIGN = """\
-#!/bin/sh
-# As the signer of a fleet, with the fault that is written beside it
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fault=$(cat "$0.fault" 2>/dev/null || true)
-cat > "$work/request.pem"
-printf 'basicConstraints=critical,CA:FALSE\\nextendedKeyUsage=serverAuth\\n' > "$work/ext"
-copy="-copy_extensions copy"
-if [ "$fault" = name ]; then
-  copy=""
-  printf 'subjectAltName=DNS:NAME\\n' >> "$work/ext"
-fi
-openssl x509 -req -in "$work/request.pem" -CA "$1.pem" -CAkey "$1.key" -days 30 \\
-  $copy -extfile "$work/ext" -out "$work/leaf.pem" 2> "$work/said" \\
-  || { cat "$work/said" >&2; exit 1; }
-cat "$work/leaf.pem"
-[ "$fault" = intermediate ] || cat "$1.pem"
-""".replace("NAME", GATEWAY_NAME)
 
 
 @dataclass
@@ -154,7 +133,7 @@ class RealFleet:
 
     def sign_with_fault(self, fault: str) -> None:
         """Let the signer leave out the ``intermediate`` or a ``name``; empty: nothing."""
-        (self.layout.directory / "sign.sh.fault").write_text(fault)
+        sign_with_fault(self.layout.directory, fault)
 
 
 @asynccontextmanager
@@ -313,10 +292,7 @@ def _write_config(
         for one in gateways.values()
         for name in one.real.logs
     ]
-    script = layout.directory / "sign.sh"
-    script.write_text(SIGN)
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    command = [str(script), str(layout.pki / signer)]
+    command = write_signer(layout.directory, layout.pki / signer)
     config["rotation"] |= {"signer": {"command": command}, "retry_pause": "1s"}
     layout.config.write_text(yaml.safe_dump({**config, **sections}, sort_keys=False))
 

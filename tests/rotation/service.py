@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import stat
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,23 +17,10 @@ from exporter.config import load
 from exporter.demo.device import Contact
 from exporter.demo.stage import Stage
 from tests.demo.standing import standing
+from tests.rotation.signer import write_signer
 
 BASE = "/api/v1/rotation"
 Json = Mapping[str, Any]
-
-SIGN = """\
-#!/bin/sh
-# The request comes on standard input, the chain goes to standard output
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cat > "$work/request.pem"
-printf 'basicConstraints=critical,CA:FALSE\\nextendedKeyUsage=serverAuth\\n' > "$work/extensions"
-openssl x509 -req -in "$work/request.pem" -CA "$1.pem" -CAkey "$1.key" -days "${2:-30}" \\
-  -copy_extensions copy -extfile "$work/extensions" -out "$work/leaf.pem" 2> "$work/said" \\
-  || { cat "$work/said" >&2; exit 1; }
-cat "$work/leaf.pem" "$1.pem"
-"""
 
 
 @dataclass(kw_only=True)
@@ -168,14 +154,6 @@ async def serving(config: Path) -> AsyncIterator[str]:
             yield await url
         finally:
             running.cancel()
-
-
-def write_signer(folder: Path, authority: Path) -> list[str]:
-    """A signer's command; ``authority``: path of a certificate and key, without suffix."""
-    script = folder / "sign.sh"
-    script.write_text(SIGN)
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    return [str(script), str(authority)]
 
 
 def _configure(folder: Path, signer: str, options: Mapping[str, object]) -> None:
