@@ -147,6 +147,11 @@ async def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     assert code == -signal.SIGPIPE
 
 
+def heed_ctrl_c() -> None:
+    """As in a terminal; what a shell runs in the background is started with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 async def test_ctrl_c_ends_a_look_quietly() -> None:
     connected = asyncio.Event()
@@ -157,8 +162,9 @@ async def test_ctrl_c_ends_a_look_quietly() -> None:
 
     async with listening(silent) as port:
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, "probe", f"127.0.0.1:{port}", "--timeout", "30s", stdout=PIPE, stderr=PIPE
-        )
+            *COMMAND, "probe", f"127.0.0.1:{port}", "--timeout", "30s", stdout=PIPE, stderr=PIPE,
+            preexec_fn=heed_ctrl_c,
+        )  # fmt: skip
         async with asyncio.timeout(20):
             await connected.wait()
             process.send_signal(signal.SIGINT)
