@@ -19,6 +19,7 @@ from exporter.rotation.story import steps_of
 from exporter.rotation.what_if import Fate, Fated, Question, authority_named, fates
 from exporter.targets.model import Role, Target
 from exporter.verdicts.cache import Judge
+from exporter.verdicts.model import Verdict
 from tests.pki import Issued, certificate_of, make_ca, make_leaf, utc
 from tests.rotation.cases import APPROVED, FACTS, PLAN, RENEWAL, with_device
 from tests.rotation.cases import NOW as THEN
@@ -195,6 +196,23 @@ def test_without_another_ca_nobody_does_but_who_shows_certificates_is_unknown() 
 def test_when_the_certificate_ends_everybody_goes_dark() -> None:
     assert fate(SOME, Question(at=NOW + 299 * DAY))["trusts"] is Fate.STAYS
     assert fate(SOME, Question(at=NOW + 301 * DAY))["trusts"] is Fate.DARK
+
+
+def test_a_gateway_is_judged_once_for_all_who_trust_the_same() -> None:
+    class Counting(Judge):
+        asked = 0
+
+        def judge(self, *args: Any, **words: Any) -> Verdict:
+            self.asked += 1
+            return super().judge(*args, **words)
+
+    snapshot = fleet(gateway("gw-1"), *(device(f"dev-{n}", "gw-1") for n in range(3)))
+    judge = Counting()
+
+    found = fates(Question(at=NOW, removed=OLD_CA), snapshot, judge, now=NOW)
+
+    assert [(one.device, one.fate) for one in found] == [(f"dev-{n}", Fate.DARK) for n in range(3)]
+    assert judge.asked == 2  # as it is, and without the CA
 
 
 def test_of_who_trusts_cas_by_hash_only_nothing_is_said() -> None:
