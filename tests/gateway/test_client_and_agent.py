@@ -17,6 +17,7 @@ from tests.gateway.agent.stand import (
     leaf_fingerprint,
     running,
     signed,
+    until_proven,
 )
 from tests.gateway.apis import api_of
 from tests.pki import certificate_of
@@ -31,6 +32,7 @@ async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
     async with running(tmp_path, ["dev-01", "dev-02"]) as made:
         for device in ("dev-01", "dev-02"):
             await made.report(device, OLD_CA)
+        await until_proven(made)
         yield made
 
 

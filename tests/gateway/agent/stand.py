@@ -222,6 +222,18 @@ async def running(
                     await asyncio.wait({agent})
 
 
+async def until_proven(agent: Agent) -> None:
+    """Return once version 1 may be gone back to.
+
+    The agent proves it while it answers already; whoever rotates before that leaves it unproven.
+    """
+
+    async def is_proven() -> bool:
+        return bool((await agent.certificates())["versions"][0]["proven"])
+
+    await until(is_proven, "version 1 to be proven")
+
+
 async def until(condition: Any, what: str, within_s: float = 20.0) -> Any:
     """What ``condition`` returns once it is true; it may be asked often."""
     clock = SystemClock()

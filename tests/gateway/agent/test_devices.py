@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.agent.stand import FIRST, INNER, NEW_CA, OLD_CA, Agent, Answer, Json, running
+from tests.gateway.agent.stand import (
+    FIRST,
+    INNER,
+    NEW_CA,
+    OLD_CA,
+    Agent,
+    Answer,
+    Json,
+    running,
+    until_proven,
+)
 from tests.pki import Issued, certificate_of, make_ca
 
 UPDATE, STATUS = "/devices/truststore/update", "/devices/truststore/status"
@@ -223,6 +233,7 @@ async def test_a_report_from_before_the_change_keeps_no_device_from_its_recovery
     async with running(tmp_path, devices) as agent:
         body = {"anchors": [OLD_CA.pem.decode()], "reportedAt": "2026-11-24T12:00:00Z"}
         await agent.post("/devices/dev-01/truststore/report", body)
+        await until_proven(agent)
         await agent.rotate(await agent.new_chain())
         await agent.rollback()  # the device has lost its store meanwhile, and cannot say so
         await agent.post(RECOVER, RECOVERY)

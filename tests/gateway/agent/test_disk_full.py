@@ -39,6 +39,7 @@ def make_room(filler: Path) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_disk_that_fills_up_in_a_change_leaves_one_certificate_in_full_and_told(
     tmp_path: Path, seed: int
@@ -79,6 +80,7 @@ async def test_a_disk_that_fills_up_in_a_change_leaves_one_certificate_in_full_a
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_a_disk_that_was_full_before_is_told_and_nothing_begun(tmp_path: Path) -> None:
     with ground_of("embedded", tmp_path) as ground:
         before = on_a_small_disk(ground)

@@ -24,6 +24,7 @@ SEEDS = range(100 if CAMPAIGN else 10)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_kill_at_any_line_leaves_one_certificate_in_full_and_told(
     tmp_path: Path, seed: int

@@ -22,6 +22,7 @@ from tests.gateway.agent.stand import (
     running,
     signed,
     until,
+    until_proven,
 )
 from tests.gateway.agent.willful import Apply, WillfulDriver, break_down, pretend, refuse
 from tests.pki import certificate_of, make_leaf, new_key
@@ -57,6 +58,7 @@ async def test_what_is_served_first_becomes_a_proven_version(tmp_path: Path) -> 
 
 async def test_rotate_and_roll_back_as_the_guide_has_it(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
+        await until_proven(agent)
         chain = await agent.new_chain(INNER, NEW_CA)
 
         rotated = await agent.rotate(chain)
@@ -330,6 +332,7 @@ async def test_a_change_on_something_else_than_was_looked_at_is_not_made(tmp_pat
 
 async def test_a_lease_that_was_lost_changes_nothing_any_more(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
+        await until_proven(agent)
         chain = await agent.new_chain()
         first = await agent.rotate(chain, Operation_Number="7", Idempotency_Key="a")
         lower = await agent.rollback(Operation_Number="6")
@@ -402,6 +405,7 @@ async def test_a_first_rotation_needs_no_version_before_it(tmp_path: Path) -> No
 
 async def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
+        await until_proven(agent)
         chain = await agent.new_chain()
         before = await agent.rotate(chain, Idempotency_Key="a-key")
     async with running(tmp_path) as agent:

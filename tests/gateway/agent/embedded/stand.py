@@ -43,7 +43,7 @@ def address_of(gateway: Terminator) -> str:
 
 async def sessions(folder: Path, count: int = 1) -> str:
     """Return the gateway's log once ``count`` sessions ended in it: the client may be ahead."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             log = (folder / "gateway.log").read_text()
             if log.count(" status=") >= count:

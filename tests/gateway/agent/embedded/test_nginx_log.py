@@ -113,7 +113,7 @@ class Client:
         return context
 
     def shake(self, context: ssl.SSLContext, name: str = GATEWAY_NAME) -> ssl.SSLSession | None:
-        with socket.create_connection(self.address, timeout=5) as plain:
+        with socket.create_connection(self.address, timeout=30) as plain:
             try:
                 with context.wrap_socket(plain, server_hostname=name) as tls:
                     session = tls.session
@@ -123,7 +123,7 @@ class Client:
                 return None
 
     def send(self, data: bytes, *, reset: bool = False) -> None:
-        with socket.create_connection(self.address, timeout=5) as plain:
+        with socket.create_connection(self.address, timeout=30) as plain:
             plain.sendall(data)
             if reset:
                 plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
