@@ -4,29 +4,53 @@ Nothing here connects to a daemon to see whether it is up: that would leave line
 the tests read. ``/proc`` tells who listens.
 """
 
+import itertools
 import os
+import random
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
 
+from exporter.gateway.agent.processes import children_of
 from tests.pki import Issued
 
 _POLL_S = 0.02
 
 
+def _ports() -> Iterator[int]:
+    """Ports that the kernel gives to nobody by itself, each once before any comes again.
+
+    One that it gave, and that was let go of, may be another's before a daemon listens there: a
+    client's own, or another test's listener at port 0. Each process begins somewhere else.
+    """
+    own = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = range(_FIRST_PORT, max(own, _FIRST_PORT + 1_000))
+    begin = random.randrange(len(ports))  # noqa: S311 - only to be apart from others
+    yield from itertools.cycle([*ports[begin:], *ports[:begin]])
+
+
+_FIRST_PORT = 12_000  # below, there are services, and what a browser refuses to connect to
+_PORTS = _ports()
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on at this moment."""
+    """A port nobody listens on at this moment, nor will without having asked for it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    for port in _PORTS:
+        with socket.socket(family) as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise AssertionError("it goes round and round")
 
 
 def wait_until(condition: Callable[[], bool], *, within_s: float = 30.0, what: str) -> None:
@@ -59,6 +83,16 @@ def _states_at(port: int) -> set[str]:
     return {fields[3] for fields in rows if fields[1].endswith(wanted)}
 
 
+def heeds(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has come so far that a signal does not just end it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)  # proc(5)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
 def need(program: str) -> str:
     """The program's path. Without it the test is skipped; in CI, where it must be, it fails."""
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin:/usr/local/sbin")
@@ -82,6 +116,7 @@ class Daemon:
         directory: Its working directory; made if absent.
         ports: TCP ports it must listen on before the block starts.
         keep_stdin: Leave its standard input open and silent (``openssl s_server`` ends at EOF).
+        is_ready: What, of the process with an id, must hold besides.
     """
 
     def __init__(
@@ -91,10 +126,12 @@ class Daemon:
         directory: Path,
         ports: Iterable[int] = (),
         keep_stdin: bool = False,
+        is_ready: Callable[[int], bool] = lambda _pid: True,
     ) -> None:
         self._command = [str(part) for part in command]
         self._ports = tuple(ports)
         self._keep_stdin = keep_stdin
+        self._is_ready = is_ready
         self._process: subprocess.Popen[bytes] | None = None
         self.directory = directory
         self.output = directory / "output"
@@ -127,7 +164,7 @@ class Daemon:
         assert self._process is not None
         if self._process.poll() is not None:
             pytest.fail(f"{' '.join(self._command)} ended at once: {self.text()}")
-        return all(is_listening(port) for port in self._ports)
+        return all(is_listening(port) for port in self._ports) and self._is_ready(self.pid)
 
     def __exit__(
         self,
@@ -144,10 +181,10 @@ class Daemon:
             return
         process.terminate()
         try:
-            process.wait(5)
+            process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(5)
+            process.wait(20)
         if process.stdin is not None:
             process.stdin.close()
 
@@ -208,7 +245,15 @@ def nginx(
     )
     # -e: the log from before the configuration is read
     command = (program, "-e", directory / "error.log", "-c", config, "-p", directory)
-    return Daemon(command, directory=directory, ports=ports)
+    return Daemon(command, directory=directory, ports=ports, is_ready=_has_nginx_workers)
+
+
+def _has_nginx_workers(master: int) -> bool:
+    """Whether nginx is past its start: it listens first, then writes its pid and heeds signals.
+
+    A worker has the master's title for a moment.
+    """
+    return any("worker process" in child.command for child in children_of(master))
 
 
 def haproxy(

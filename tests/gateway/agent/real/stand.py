@@ -81,7 +81,7 @@ def leaf_at(port: int, *, ciphers: str | None = None) -> str | None:
         context.set_ciphers(ciphers)
     try:
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as secure,
         ):
             der = secure.getpeercert(binary_form=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Protocol
 from exporter.gateway.agent.driver import Driver
 from exporter.gateway.agent.drivers import Terminator, make_driver
 from tests import daemons
-from tests.daemons import Daemon, free_port, is_listening, need, wait_until
+from tests.daemons import Daemon, free_port, heeds, is_listening, need, wait_until
 from tests.gateway.agent.real.agent_process import AgentProcess
 from tests.gateway.agent.real.stand import SClient, Service, Versions
 from tests.pki import Issued
@@ -203,6 +204,9 @@ def mosquitto(
     before({"mosquitto": section})
     with Service(folder, command, pid_file) as service:
         wait_until(lambda: is_listening(port), what="mosquitto to listen")
+        # which it does before; until then it would end by the agent's SIGHUP
+        pid = int(pid_file.read_text())
+        wait_until(lambda: heeds(pid, signal.SIGHUP), what="mosquitto to heed signals")
         yield _real(
             "mosquitto", section, folder, versions, port, MQTT, ("mosquitto.log",), service
         )
