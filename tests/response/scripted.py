@@ -164,6 +164,15 @@ class Stand:
 
         await until(is_settled)
 
+    async def all_ended(self) -> None:
+        """Return once nothing waits for a look, and whatever was begun has come to its end."""
+        await self.settled()
+
+        async def is_over() -> bool:
+            return not await self.records.unfinished()
+
+        await until(is_over)
+
 
 async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(_WITHIN_S):
@@ -172,8 +181,14 @@ async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
 
 
 @asynccontextmanager
-async def stand_at(path: Path, *, gateways: Sequence[str] = ("gw-1",)) -> AsyncIterator[Stand]:
-    """The part, running on the store in ``path``, which may be there already."""
+async def stand_at(
+    path: Path, *, gateways: Sequence[str] = ("gw-1",), answers_within_s: float = 30.0
+) -> AsyncIterator[Stand]:
+    """The part, running on the store in ``path``, which may be there already.
+
+    Args:
+        answers_within_s: A gateway that has not answered by then does not; real time.
+    """
     token_file = path.with_name("token")
     token_file.write_text(TOKEN)
     gateway = FakeGateway()
@@ -196,7 +211,9 @@ async def stand_at(path: Path, *, gateways: Sequence[str] = ("gw-1",)) -> AsyncI
     made.client = TestClient(TestServer(app))
     await store.open()
     async with gateway.serving() as url, made.client:
-        made.hands.real, _ = api_of(url, clock, timeout=1.0, change_timeout=1.0)
+        made.hands.real, _ = api_of(
+            url, clock, timeout=answers_within_s, change_timeout=answers_within_s
+        )
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(made.inbox.run()), tasks.create_task(_responding(made))]
             yield made

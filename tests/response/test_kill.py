@@ -54,7 +54,8 @@ async def _outage(
     if number % 2:
         _kill_somewhere(ground, chance, "delivery", LINES)
     else:
-        ground.arm("intent written", line=chance.randint(DURABLE, SERVED))
+        # From where it is durable: how long a disk takes until then is no number of lines
+        ground.arm("taken up", line=chance.randint(1, SERVED - DURABLE))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(ground.deliver(alert(number)))
         while True:

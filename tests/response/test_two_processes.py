@@ -1,5 +1,6 @@
 """Two processes on one store: one is stopped in the middle of an action, the other takes it up."""
 
+import asyncio
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from exporter.clock import SystemClock
 from exporter.journal import Kind, faults_in
 from tests.response.stand import Ground, Service, alert, ground_at, lasting_port, until
 from tests.response.test_kill import ACT, DURABLE, SERVED
@@ -73,9 +75,19 @@ async def _played(ground: Ground, seed: int, *, is_there_already: bool) -> tuple
             await ground.all_back()
             for at in (ground.port, port):  # both know of the end; one of them has counted it
                 await ground.until_metrics(lambda text: _ENDED in text, at)
-            return is_locked, [await ground.get("/metrics", at) for at in (ground.port, port)]
+            return is_locked, await _told(ground, port)
         finally:
             await second.stop()
+
+
+async def _told(ground: Ground, port: int) -> list[str]:
+    """What both tell, once the end is counted: the store may tell of it a moment before."""
+    async with asyncio.timeout(60):
+        while True:
+            told = [await ground.get("/metrics", at) for at in (ground.port, port)]
+            if any(_COUNTED in text for text in told):
+                return told
+            await SystemClock().sleep(0.05)
 
 
 def _beside(ground: Ground, port: int) -> Path:

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -66,7 +67,7 @@ async def test_what_was_accepted_is_there_after_a_crash(stand: Stand) -> None:
     await stand.take(alert(1))
 
     # Another process sees it; ours never closed the file
-    with sqlite3.connect(stand.path) as other:
+    with closing(sqlite3.connect(stand.path)) as other:
         rows = other.execute("SELECT gateway, state FROM webhook_alert").fetchall()
 
     assert rows == [("gw-1", "firing")]
