@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Ground:
     held: Collection[str] = ()
     is_resuming: bool = True
     resumed_count: int = 0
-    _answered: str | None = None
+    _answered: datetime | None = None
 
     # The service's process
 
@@ -146,14 +147,14 @@ class Ground:
             await SystemClock().sleep(_POLL_S)
 
     async def _answer(self, seen: Json) -> None:
-        if self._answered == seen["observed_at"]:
+        if self._answered and datetime.fromisoformat(seen["observed_at"]) <= self._answered:
             return  # what came of our word is not looked at yet
         reasons = {one["reason"] for one in seen["gate"]["blockers"]}
         is_stuck = seen["next"] is None and reasons & _GIVEN_UP
         if self.is_resuming and is_stuck and reasons <= _GIVEN_UP | _WAITING:
             said = await self.ask("/resume", rotation=seen["id"], by="anna")
             self.resumed_count += said is not None
-            self._answered = seen["observed_at"]
+            self._answered = SystemClock().now()
         if reasons == _WAITING and seen["phase"] not in self.held:
             await self.ask("/approve", rotation=seen["id"], plan_hash=seen["plan_hash"], by="anna")
 

@@ -100,6 +100,15 @@ class RealFleet:
                 await clock.sleep(0.1)
                 counts = await self.service.samples("fleet_tls_trust_store_devices")
 
+    async def until_nothing_is_due(self, gateways: Collection[str]) -> None:
+        """Return once no certificate of theirs is to be renewed: by a later look than its end."""
+        waiting, states = dict.fromkeys(gateways, "waiting"), dict[str, str]()
+        async with asyncio.timeout(WITHIN_S):
+            while states != waiting:
+                told = await self.service.get("/renewals")
+                states = {one["gateway"]: one["state"] for one in told["renewals"]}
+                await SystemClock().sleep(0.05)
+
     async def held(self, *expected: tuple[str, ...]) -> dict[str, str]:
         """Wait until exactly these hold the gate; what would help, by name.
 

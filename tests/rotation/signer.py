@@ -39,4 +39,6 @@ def write_signer(folder: Path, authority: Path) -> list[str]:
 
 def sign_with_fault(folder: Path, fault: str) -> None:
     """Let the signer leave out the ``intermediate`` or a ``name``; empty: nothing."""
-    (folder / f"{_NAME}.fault").write_text(fault)
+    unnamed = folder / f"{_NAME}.fault.new"
+    unnamed.write_text(fault)
+    unnamed.rename(folder / f"{_NAME}.fault")  # it signs at any moment
