@@ -130,6 +130,11 @@ class GuardedFleet:
         done = await self.call("/gateway/certificates/rotate", chain)
         assert done["status"] == "SUCCESS", done
 
+    async def is_proven(self) -> bool:
+        """Whether the agent has proved what is served: else there is no way back to it."""
+        told = await self.call("/gateway/certificates")
+        return any(one["state"] == "current" and one["proven"] for one in told["versions"])
+
     async def rotate_to_what_nobody_trusts(self) -> None:
         """As it came in the incident: forced through."""
         await self.rotate(self.authorities.new_intermediate)
@@ -188,26 +193,32 @@ class GuardedFleet:
         """Ask for a rollback as a person does; what is answered once nobody else is deciding."""
 
         async def answered() -> Any:
-            wish = {"gateway": GATEWAY, "act": act, "by": "anna"}
-            try:
-                return await self.remediation("/rollback", wish)
-            except aiohttp.ContentTypeError as exc:
-                if exc.status != HTTPStatus.CONFLICT:
-                    raise
-                return None
+            return await self._told_unless_busy("/rollback", act=act)
 
         return await self.until(answered, "the answer to a person")
+
+    async def rehearsed(self) -> Any:
+        """What a rehearsal of the way back tells; None: there can be none at this moment."""
+        return await self._told_unless_busy("/rehearse")
+
+    async def _told_unless_busy(self, path: str, **more: object) -> Any:
+        try:
+            return await self.remediation(path, {"gateway": GATEWAY, "by": "anna", **more})
+        except aiohttp.ContentTypeError as exc:
+            if exc.status != HTTPStatus.CONFLICT:
+                raise
+            return None
 
     async def journal(self, kind: str) -> list[dict[str, Any]]:
         """Entries of one kind, the oldest first."""
         found = (await self.remediation("/journal?limit=1000"))["items"]
         return [entry for entry in found if entry["kind"] == kind]
 
-    async def ask(self, number: int = 1) -> None:
+    async def ask(self, number: int = 1, status: str = "firing") -> None:
         """Deliver an alert that asks for a rollback, as Alertmanager does."""
         headers = {"Authorization": f"Bearer {self.token}"}
         url = f"http://{self.exporter}/webhook/alertmanager"
-        data = body(alert(number, gateway=GATEWAY))
+        data = body(alert(number, status=status, gateway=GATEWAY))
         async with (
             aiohttp.ClientSession(timeout=_ANSWER) as session,
             session.post(url, data=data, headers=headers) as answer,
@@ -304,7 +315,10 @@ def write_service_config(fleet: GuardedFleet, logs: Sequence[Mapping[str, object
 
 @asynccontextmanager
 async def connecting(fleet: GuardedFleet) -> AsyncIterator[None]:
-    """Devices connect, and keep their stores where they tell of them; all were accepted once."""
+    """Devices connect, and keep their stores where they tell of them.
+
+    All were accepted once, and the agent has proved what it serves.
+    """
     token = fleet.layout.device_token_file.read_text().strip()
     headers = {"Authorization": f"Bearer {token}"}
     async with (
@@ -317,6 +331,7 @@ async def connecting(fleet: GuardedFleet) -> AsyncIterator[None]:
             names = {device.name for device in fleet.devices}
             began_at = SystemClock().now()
             await fleet.until(lambda: fleet.connected(began_at) == names, "all devices")
+            await fleet.until(fleet.is_proven, "the proof of the first version")
             yield
         finally:
             for one in fleet.lives.values():

@@ -62,6 +62,10 @@ async def all_fail(fleet: GuardedFleet) -> bool:
     return text.count("fleet_tls_device_failing{") == fleet.setting.count
 
 
+async def is_asked_no_more(fleet: GuardedFleet) -> bool:
+    return 'fleet_tls_remediation_refused{gateway="gw-1"} 0' in await fleet.metrics()
+
+
 async def test_forged_lines_are_shown_and_are_no_witness_where_real_ones_would_be(
     tmp_path: Path,
 ) -> None:
@@ -82,6 +86,9 @@ async def test_forged_lines_are_shown_and_are_no_witness_where_real_ones_would_b
             told = await fleet.want_rollback()
             after = fleet.on_disk(), await fleet.served()
             intents = await fleet.journal("intent")
+            # Else what looks again while it fires may act on the true lines before we ask
+            await fleet.ask(status="resolved")
+            await fleet.until(lambda: is_asked_no_more(fleet), "the alert to be over")
             with fleet.layout.gateway_log.open("ab") as log:
                 log.write(refusals(fleet))
             real = await fleet.until(
