@@ -13,7 +13,7 @@ from tests.gateway.agent.stand import NAME, NEW_CA, OLD_CA, TOKEN, Agent, runnin
 from tests.pki import Issued
 from tests.test_app import Files, Samples, eventually, serving
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 NAMES = [f"dev-{number:02}" for number in range(1, 19)]
 STATES = "fleet_tls_trust_store_devices"
@@ -78,7 +78,7 @@ async def watching(folder: Path, **more: Any) -> AsyncIterator[Stand]:
                     *({"name": name, "gateway": "gw-1", "holds": ["old"]} for name in NAMES),
                 ]
             },
-            "probe": {"interval": "1s", "timeout": "2s"},
+            "probe": {"interval": "1s", "timeout": "60s"},
             "management_apis": [
                 {
                     "name": "site-a",
@@ -130,8 +130,12 @@ async def test_an_anchor_that_is_distributed_is_a_fact_when_the_devices_report_i
         await stand.report(OLD_CA, NEW_CA)
         added = await stand.until(in_state("synced"))
         await stand.agent.rotate(await stand.agent.new_chain(NEW_CA), "strict")
-        rotated = await stand.until(lambda found: found.get("fleet_tls_probe_success gw-1") == 0)
+        rotated = await stand.until(
+            lambda found: (
+                found.get("fleet_tls_chain_verified gw-1 old") == 0 and accepts(found) == [1] * 18
+            )
+        )
 
     # Not wanted by the inventory yet, and no fault
     assert added["fleet_tls_trust_store_anchor_devices extra "] == 18
-    assert accepts(rotated) == [1] * 18
+    assert rotated["fleet_tls_probe_success gw-1"] == 0
