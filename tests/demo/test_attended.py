@@ -63,7 +63,7 @@ async def running(one: Attended) -> AsyncIterator[None]:
 async def ended(one: Attended) -> str:
     """What is said of a terminator that does not go on."""
     with pytest.raises(ExceptionGroup) as found:
-        async with running(one), asyncio.timeout(20):
+        async with running(one), asyncio.timeout(50):
             await asyncio.Event().wait()
     error: BaseException = found.value
     while isinstance(error, ExceptionGroup):

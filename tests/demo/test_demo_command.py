@@ -68,7 +68,7 @@ class Demo:
         Well under 5 s on a machine that is not crowded.
         """
         self.process.terminate()
-        rest, _ = self.process.communicate(timeout=30)
+        rest, _ = self.process.communicate(timeout=60)
         return self.process.returncode, rest
 
 
@@ -90,7 +90,7 @@ def demo(folder: Path, *arguments: str) -> Iterator[Demo]:
     finally:
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 def test_a_healthy_fleet_is_all_there_and_goes_without_a_trace(tmp_path: Path) -> None:
@@ -99,9 +99,13 @@ def test_a_healthy_fleet_is_all_there_and_goes_without_a_trace(tmp_path: Path) -
     with demo(tmp_path) as one:
         targets = {dict(key)["target"] for key in one.samples("fleet_tls_target_info")}
         accepts = one.values("fleet_tls_device_accepts_gateway", "device")
-        success = one.values("fleet_tls_probe_success", "target")
         states = one.values("fleet_tls_trust_store_devices", "state")
         bases = {dict(key)["basis"] for key in one.samples("fleet_tls_device_accepts_gateway")}
+        # The gateway and the six devices that listen; a busy machine may fail a first look
+        wait_until(
+            lambda: list(one.values("fleet_tls_probe_success", "target").values()) == [1.0] * 7,
+            what="seven good looks",
+        )
         # It may be asked before all is known, and is kept for 10 s
         with suppress(pytest.fail.Exception):  # what differs is shown below
             wait_until(
@@ -125,8 +129,6 @@ def test_a_healthy_fleet_is_all_there_and_goes_without_a_trace(tmp_path: Path) -
     # their order is that of the fingerprints, which are others in each run
     drawn, drawing = constant(as_svg(trust_map)), constant(DRAWING.read_text())
     assert sorted(drawn.split("<")) == sorted(drawing.split("<"))
-    assert set(success.values()) == {1.0}
-    assert len(success) == 7  # the gateway and the six devices that listen
     assert one.found["management_api"].startswith("http://127.0.0.1:")
     assert token.endswith("\n")
     assert token.count("\n") == 1
@@ -157,27 +159,31 @@ def test_each_outage_shows_for_all_devices_and_the_dates_stay(
             ).items()
             if dict(key)["target"] == "gw-1"
         ]
-        log = (one.directory / "gateway.log").read_text()
+        everybody = {f"127.0.1.{number}" for number in range(1, 19)}
+        wait_until(lambda: refused(one) == everybody, what="the gateway to log all refusals")
 
-    refused = set(re.findall(r"SSL alert number \d+\) .* client: (127\.0\.1\.\d+),", log))
     assert accepts == {f"dev-{number:02d}": 0.0 for number in range(1, 19)}
     assert bases == {"reported"}
     assert complete == {"site-a": 18.0}  # the platform's word, while nobody can connect
     assert problems == {REASONS[broken]}
     assert len(dates) == (1 if broken is Break.MISSING_INTERMEDIATE else 2)
-    assert refused == {f"127.0.1.{number}" for number in range(1, 19)}
+
+
+def refused(demo: Demo, alert: str = r"\d+") -> set[str]:
+    """The devices that refused the gateway by ``alert``, as it logs them."""
+    log = (demo.directory / "gateway.log").read_text()
+    found = re.findall(rf"SSL alert number {alert}\) .* client: (127\.0\.1\.\d+),", log)
+    return set(found)
 
 
 def test_taking_an_anchor_away_puts_that_device_out_and_no_other(tmp_path: Path) -> None:
     with demo(tmp_path, "--devices", "6") as one:
-        log = one.directory / "gateway.log"
         for anchor in (one.directory / "devices/dev-02/truststore").iterdir():
             anchor.unlink()
-        wait_until(lambda: "SSL alert number 48" in log.read_text(), what="dev-02 to refuse")
-        text = log.read_text()
+        wait_until(lambda: bool(refused(one, "48")), what="dev-02 to refuse")
+        found = refused(one, "48")
 
-    refused = set(re.findall(r"SSL alert number 48\) .* client: (127\.0\.1\.\d+),", text))
-    assert refused == {"127.0.1.2"}
+    assert found == {"127.0.1.2"}
 
 
 def test_looks_leave_no_error_in_the_gateways_log(tmp_path: Path) -> None:
@@ -204,7 +210,7 @@ def test_it_ends_in_time_also_before_it_is_ready(tmp_path: Path, number: int) ->
             wait_until(lambda: any(tmp_path.glob("*/gateway.log")), what="the gateway's log")
             process.send_signal(number)
             # half a second on a machine with nothing else to do
-            out, _ = process.communicate(timeout=20)
+            out, _ = process.communicate(timeout=60)
         finally:
             process.kill()
 
@@ -233,7 +239,7 @@ def test_what_it_cannot_do_is_a_sentence_and_exit_code_2(
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -248,7 +254,7 @@ def test_a_port_in_use_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = subprocess.run(
-            command("--port", str(port)), capture_output=True, text=True, timeout=30, check=False
+            command("--port", str(port)), capture_output=True, text=True, timeout=60, check=False
         )
 
     assert result.returncode == 2
@@ -299,11 +305,17 @@ def test_with_act_an_outage_ends_by_itself_once_the_alert_is_there(
         out = accepting(one)
         alert = (one.directory / "alert.json").read_bytes()
         status = post(one, "/webhook/alertmanager", alert)
-        wait_until(lambda: bool(latest(one, "decision")), what="a decision")
-        decided = latest(one, "decision")
-        if terminator is not Terminator.MOSQUITTO:
-            # The first ones may have found too few devices that had told of it
-            wait_until(lambda: accepting(one) == 18, what="18 devices to accept the gateway")
+        if terminator is Terminator.MOSQUITTO:
+            wait_until(
+                lambda: list(latest(one, "decision").get("refusals", ())) == ["too_few_witnesses"],
+                what="a refusal for want of witnesses",
+            )
+        else:  # the first decisions may have found too few devices that had told of it
+            wait_until(
+                lambda: accepting(one) == 18,
+                within_s=60,
+                what="18 devices to accept the gateway",
+            )
         action = latest(one, "action")
         found = processes_in(folder)
         code, rest = one.stop()
@@ -311,7 +323,6 @@ def test_with_act_an_outage_ends_by_itself_once_the_alert_is_there(
     assert out == 0
     assert status == 202
     if terminator is Terminator.MOSQUITTO:
-        assert list(decided["refusals"]) == ["too_few_witnesses"]
         assert action == {}
     else:
         assert (action["to_version"], action["by"]) == (1, None)

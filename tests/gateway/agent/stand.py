@@ -234,7 +234,7 @@ async def until_proven(agent: Agent) -> None:
     await until(is_proven, "version 1 to be proven")
 
 
-async def until(condition: Any, what: str, within_s: float = 20.0) -> Any:
+async def until(condition: Any, what: str, within_s: float = 40.0) -> Any:
     """What ``condition`` returns once it is true; it may be asked often."""
     clock = SystemClock()
     end = clock.monotonic() + within_s
