@@ -203,12 +203,13 @@ async def _prove(options: DemoOptions, stage: Stage, base: str, clock: Clock) ->
     # Who was never seen to connect before a break could not bear witness after it
     await wait_for_handshakes(base, names, clock=clock)
     if options.break_ is not None:
-        since = await stage.break_gateway(options.break_)
+        await stage.break_gateway(options.break_)
         await stage.all_known()
         # A log tells the second only: who refuses within that of the change is no witness of it
         after = clock.now() + timedelta(seconds=1)
         await stage.all_contacts(lambda one: one.at > after and one.refusal is not None)
-        await wait_for_looks(base, [GATEWAY], since=since, clock=clock)
+        # Not by one that was under way at the change
+        await wait_for_looks(base, [GATEWAY], since=after, clock=clock)
 
 
 async def _keep_telling(stage: Stage, device_count: int, *, tell: Tell, clock: Clock) -> None:
