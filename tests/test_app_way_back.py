@@ -9,8 +9,7 @@ import aiohttp
 import pytest
 
 from exporter.clock import SystemClock
-from tests.gateway.agent.apart import is_proven
-from tests.gateway.agent.stand import NEW_CA, OLD_CA, TOKEN, until
+from tests.gateway.agent.stand import NEW_CA, OLD_CA, TOKEN, until_proven
 from tests.test_app_agent import Stand, watching
 
 pytestmark = pytest.mark.timeout(120)
@@ -38,7 +37,7 @@ async def asked(stand: Stand, path: str = STATUS, body: object = None) -> tuple[
 
 async def rotated(stand: Stand) -> None:
     """Let the agent serve a new version, when the first one was proven."""
-    await until(lambda: is_proven(stand.agent), "version 1 to be proven")
+    await until_proven(stand.agent)
     answer = await stand.agent.rotate(await stand.agent.new_chain(OLD_CA), "strict")
     assert answer.body["status"] == "SUCCESS"
 
