@@ -46,8 +46,12 @@ async def listening(
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
+        for one in server.sockets:
+            asyncio.get_running_loop().remove_reader(one)
+        await asyncio.sleep(0)  # noqa: TID251 - begins what was accepted: it cannot once it is closed
         server.close()
-        await asyncio.sleep(0)  # noqa: TID251 - what was accepted has begun, and so is closed
+        if accepting := _accepting(server):  # and ends where its client is gone
+            await asyncio.wait(accepting, timeout=0.5)
         while tasks := [*running, *_accepting(server)]:
             for task in tasks:
                 task.cancel()

@@ -15,7 +15,6 @@ import uvloop
 from exporter.clock import SystemClock
 from exporter.observations import Observation, Reason, ToldBy
 from exporter.probe.client_files import ClientFiles
-from exporter.probe.model import Limits
 from tests.daemons import (
     Daemon,
     free_port,
@@ -27,7 +26,7 @@ from tests.daemons import (
     write_key,
     write_pem,
 )
-from tests.probe.conftest import Pki, at, names_of, new_prober
+from tests.probe.conftest import AMPLE, Pki, at, names_of, new_prober
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +51,7 @@ def look_often(port: int, credentials: ClientFiles | None = None) -> Sequence[Ob
 
     async def looks() -> list[Observation]:
         prober = new_prober(credentials)
-        return [await prober(at(port), Limits()) for _ in range(LOOKS)]
+        return [await prober(at(port), AMPLE) for _ in range(LOOKS)]
 
     return uvloop.run(looks())
 
@@ -204,9 +203,10 @@ def break_off_after_the_certificate(port: int) -> None:
 def test_a_rude_prober_would_show_in_the_same_logs(pki: Pki, tmp_path: Path, kind: str) -> None:
     with serving(pki, tmp_path, kind) as (server, port):
         break_off_after_the_certificate(port)
-        end(server, port)
-
-    assert any(ERROR.search(line) for line in lines_of(server, kind))
+        wait_until(
+            lambda: any(ERROR.search(line) for line in lines_of(server, kind)),
+            what="a line of error",
+        )
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_two_hundred_looks_good_and_bad_leave_no_file_open(
                     prober(at(short), quick),
                     prober(at(free_port()), quick),
                 )
-            await asyncio.wait_for(_until(lambda: open_files() <= before), 5)
+            await asyncio.wait_for(_until(lambda: open_files() <= before), 30)
 
     run(looks())
 
@@ -113,7 +113,7 @@ def test_what_a_look_leaves_behind_needs_no_garbage_collector(
 
 async def _until(condition: Callable[[], bool]) -> None:
     while not condition():
-        await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(None, os.getpid), 1)
+        await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(None, os.getpid), 30)
 
 
 @pytest.mark.parametrize("run", RUNNERS)
@@ -133,7 +133,7 @@ def test_a_look_may_be_cancelled_at_any_moment(pki: Pki, tmp_path: Path, run: Ru
                 except asyncio.CancelledError:
                     ended += 1
             assert ended > 5
-            await asyncio.wait_for(_until(lambda: open_files() <= before), 5)
+            await asyncio.wait_for(_until(lambda: open_files() <= before), 30)
 
     run(looks())
 
@@ -158,6 +158,9 @@ async def test_a_lookup_that_never_ends_does_not_hold_up_a_look_or_the_program(
         assert [t.daemon for t in threading.enumerate() if t.name == "resolve"] == [True]
     finally:
         is_over.set()
+        for thread in threading.enumerate():
+            if thread.name == "resolve":
+                thread.join(30)  # or the next test finds it
 
 
 @settings(

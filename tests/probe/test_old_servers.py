@@ -11,7 +11,7 @@ from exporter.observations import Reason, ToldBy
 from exporter.probe.client_files import ClientFiles
 from tests.daemons import Daemon, free_port, s_server, write_key, write_pem
 from tests.pki import Issued, make_ca, make_leaf, new_key
-from tests.probe.conftest import QUICK, Look, Pki, at, names_of, new_prober
+from tests.probe.conftest import AMPLE, Look, Pki, at, names_of, new_prober
 from tests.probe.staples import staple_of
 
 pytestmark = pytest.mark.slow
@@ -97,7 +97,7 @@ async def test_a_big_client_chain_is_shown_whole(pki: Pki, tmp_path: Path) -> No
     arguments = ("-Verify", "1", "-CAfile", write_pem(tmp_path, "ca.pem", pki.client_root))
 
     with serve(tmp_path, port, pki.chain, *arguments, "-verify_return_error"):
-        seen = await new_prober(files)(at(port), QUICK)
+        seen = await new_prober(files)(at(port), AMPLE)
 
     assert seen.handshake, seen.detail
 

@@ -29,7 +29,7 @@ async def test_more_than_the_kernel_takes_at_once_is_sent_whole() -> None:
         with Wire(at(port)) as wire:
             await wire.connect()
             await wire.send(wanted)
-            received = await asyncio.wait_for(got, 10)
+            received = await asyncio.wait_for(got, 30)
 
     assert received == wanted
 
@@ -47,7 +47,7 @@ async def test_what_comes_while_nobody_asks_waits_and_does_not_spin_the_loop() -
             first = await wire.receive()
             await wire.send(b".")
             # the reader is still registered: it must let go when nobody waits
-            await asyncio.wait_for(_readable(wire), 5)
+            await asyncio.wait_for(_readable(wire), 30)
             second = await wire.receive()
             end = await wire.receive()
 
@@ -58,7 +58,7 @@ async def test_what_comes_while_nobody_asks_waits_and_does_not_spin_the_loop() -
 
 async def _readable(wire: Wire) -> None:
     while wire._is_reading:
-        await asyncio.wait_for(asyncio.to_thread(lambda: None), 1)
+        await asyncio.wait_for(asyncio.to_thread(lambda: None), 30)
 
 
 async def test_closing_while_waiting_leaves_nothing_registered() -> None:
@@ -105,7 +105,7 @@ async def test_time_is_allowed_anew_for_each_phase() -> None:
             wire.allow(0.02)
             with pytest.raises(TooLate):
                 await wire.receive()
-            wire.allow(5)
+            wire.allow(30)
             await wire.send(b".")
             assert await wire.receive() == b"late"
 
@@ -119,7 +119,7 @@ async def test_a_connection_lost_before_our_first_word_is_a_reset() -> None:
             session = Session(ClientContext(), None)
             talk = Conversation(wire, session, holds_certificate=False, max_bytes=9_999)
             with pytest.raises(LookFailed) as failed:
-                await talk.shake_hands(1.0)
+                await talk.shake_hands(30)
 
     failure = failed.value.failure
     assert (failure.reason, failure.rejected_by) == (Reason.CONNECTION_RESET, ToldBy.PEER)
