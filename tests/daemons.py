@@ -75,12 +75,27 @@ def is_idle(port: int) -> bool:
     return _states_at(port) <= {"0A", "06"}
 
 
+def has_read_all(port: int, client_port: int) -> bool:
+    """Whether the server at ``port`` has read all that a client has sent so far."""
+    sent, kept = f":{client_port:04X}", f":{port:04X}"
+    # tx_queue of the client: not yet there; rx_queue of the server: not yet read
+    queues = [
+        fields[4].split(":")[0 if fields[1].endswith(sent) else 1]
+        for fields in _sockets()
+        if {fields[1][-5:], fields[2][-5:]} == {sent, kept}
+    ]
+    return len(queues) == 2 and all(int(queue, 16) == 0 for queue in queues)
+
+
 def _states_at(port: int) -> set[str]:
     """The states of all TCP sockets whose own port is ``port``."""
-    wanted = f":{port:04X}"
+    return {fields[3] for fields in _sockets() if fields[1].endswith(f":{port:04X}")}
+
+
+def _sockets() -> list[list[str]]:
+    """The kernel's rows of TCP sockets, by their columns: proc(5)."""
     tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
-    rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
-    return {fields[3] for fields in rows if fields[1].endswith(wanted)}
+    return [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
 
 
 def heeds(pid: int, number: signal.Signals) -> bool:

@@ -6,7 +6,6 @@ import socket
 import ssl
 import struct
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from exporter.certificates import describe
 from tests import daemons
-from tests.daemons import Daemon, free_port, need
+from tests.daemons import Daemon, free_port, has_read_all, need, wait_until
 from tests.handshake_log.snippets import snippet
 from tests.pki import CLIENT_AUTH, Issued, make_ca, make_leaf
 
@@ -109,7 +108,7 @@ def shake(port: int, context: ssl.SSLContext) -> None:
     connection, and the reset may overtake the alert.
     """
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
         plain.dup() as kept,
         contextlib.suppress(OSError),
     ):
@@ -140,7 +139,7 @@ def resuming(port: int, pki: Pki) -> None:
     session = None
     for _ in range(2):
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
             context.wrap_socket(plain, server_hostname="localhost", session=session) as secure,
         ):
             secure.sendall(_HTTP)
@@ -187,7 +186,7 @@ def odd_cipher(port: int, pki: Pki, version: ssl.TLSVersion) -> None:
 
 
 def plain_http(port: int, _pki: Pki, _version: ssl.TLSVersion) -> None:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as plain:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 30) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         while plain.recv(4096):
             pass
@@ -195,15 +194,16 @@ def plain_http(port: int, _pki: Pki, _version: ssl.TLSVersion) -> None:
 
 def resetting(port: int, _pki: Pki, _version: ssl.TLSVersion) -> None:
     """Sends the head of a record and resets the connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
         plain.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-        threading.Event().wait(0.1)  # the server must have read it before the reset
+        own = plain.getsockname()[1]
+        wait_until(lambda: has_read_all(port, own), what="the server to read it before the reset")
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def silent(port: int, _pki: Pki, _version: ssl.TLSVersion) -> None:
     """Connects, sends the head of a record and nothing more until the server gives up."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 10) as plain:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 30) as plain:
         plain.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
         while plain.recv(4096):
             pass
@@ -214,7 +214,7 @@ def _s_client(port: int, *arguments: str) -> None:
         [need("openssl"), "s_client", "-connect", f"127.0.0.1:{port}", *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=10,
+        timeout=30,
         check=False,
     )
 

@@ -44,7 +44,7 @@ class Journal:
             [_REMOTE, f"--output={self.folder}/test.journal", "-"],
             input=entries,
             capture_output=True,
-            timeout=10,
+            timeout=30,
             check=True,
         )
 
@@ -77,7 +77,7 @@ async def read(source: JournalSource, resume: str | None, count: int) -> list[Ba
     """Batches until they hold that many lines."""
     found: list[Batch] = []
     batches = source.batches(resume)
-    async with asyncio.timeout(10), aclosing(batches):  # type: ignore[type-var]  # a generator
+    async with asyncio.timeout(30), aclosing(batches):  # type: ignore[type-var]  # a generator
         async for batch in batches:
             found.append(batch)
             if sum(one.data.count(b"\n") for one in found) >= count:

@@ -20,7 +20,7 @@ async def read_once(folder: Path) -> None:
     """Let the log be known: what was rotated away before nobody looks for."""
     reader = start_reader(folder)
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while not await positions(folder):
                 await CLOCK.sleep(0.05)
     finally:
@@ -29,6 +29,7 @@ async def read_once(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("rotation", ROTATIONS)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_counts_equal_what_was_written_whenever_the_reader_is_killed(
@@ -58,7 +59,7 @@ async def test_counts_equal_what_was_written_whenever_the_reader_is_killed(
 
     reader = start_reader(tmp_path)
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while (await counted(tmp_path)).total() < writer.written.total():
                 await CLOCK.sleep(0.1)
         await CLOCK.sleep(0.6)  # whatever is counted twice comes now

@@ -42,7 +42,7 @@ def stay(port: int, pki: Pki) -> None:
     context.load_verify_locations(pki.ca)
     context.load_cert_chain(pki.pair("device"))
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as secure,
     ):
         threading.Event().wait(STAY_S)

@@ -32,7 +32,7 @@ def shake(port: int, pki: Pki, trusts: Path) -> None:
     context.load_verify_locations(trusts)
     context.load_cert_chain(pki.pair("device"))
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
         contextlib.suppress(OSError),
     ):
         plain.sendall(f"PROXY TCP4 {DEVICE} 10.0.0.1 51234 8883\r\n".encode())
@@ -65,7 +65,7 @@ def _nginx_block(folder: Path, pki: Pki, port: int, kind: str, more: str) -> str
 
 def haproxy(folder: Path, pki: Pki, port: int) -> Daemon:
     section = (
-        f"frontend devices\n mode http\n timeout client 5s\n {snippet('haproxy formats')}"
+        f"frontend devices\n mode http\n timeout client 30s\n {snippet('haproxy formats')}"
         f" bind 127.0.0.1:{port} accept-proxy ssl crt {pki.pair('server')} ca-file {pki.ca}"
         " verify required\n http-request return status 200\n"
     )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import cramjam
 import pytest
@@ -154,9 +155,7 @@ async def test_what_was_answered_survives_the_process(stand: Stand, tmp_path: Pa
     again = Stand(tmp_path)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(again.logs.run())
-        async with asyncio.timeout(5):
-            while not again.count():
-                await SystemClock().sleep(0.01)
+        await until(again.count)
         running.cancel()
 
     assert again.count() == 1
@@ -343,7 +342,7 @@ async def test_a_newline_inside_a_line_makes_no_second_line(stand: Stand) -> Non
     assert stats.line_count == 1
 
 
-async def until(condition: Callable[[], bool], within_s: float = 20) -> None:
+async def until(condition: Callable[[], object], within_s: float = 30) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await SystemClock().sleep(0.01)
@@ -374,7 +373,7 @@ async def test_lines_that_were_refused_are_not_counted_later(tmp_path: Path) -> 
         refused = await stand.client.post("/logs?source=site-a", data=REFUSED, headers=text())
         sentence = await refused.text()
         await stand.store.open()
-        await until(lambda: not stand.logs.store_fault, within_s=12)
+        await until(lambda: not stand.logs.store_fault, within_s=30)
         again = await stand.client.post("/logs?source=site-a", data=REFUSED, headers=text())
         running.cancel()
 
@@ -424,16 +423,19 @@ async def test_a_delivery_that_is_not_durable_in_time_is_told_so(
 
 async def test_deliveries_that_wait_when_the_source_goes_are_answered(stand: Stand) -> None:
     await stand.client.post("/logs?source=site-a", data=REFUSED, headers=text())
-    async with stand.store.writing():
-        pending = [
-            asyncio.ensure_future(  # noqa: TID251 - a request that is under way
-                stand.client.post("/logs?source=site-a", data=REFUSED, headers=text())
-            )
-            for _ in range(2)
-        ]
-        await SystemClock().sleep(0.2)
-        stand.logs.read(stand.options[1:])
-        await SystemClock().sleep(0.1)
+    source = stand.logs.push_sources["site-a"]
+    with patch.object(source, "push", wraps=source.push) as begun:
+        async with stand.store.writing():
+            pending = [
+                asyncio.ensure_future(  # noqa: TID251 - a request that is under way
+                    stand.client.post("/logs?source=site-a", data=REFUSED, headers=text())
+                )
+                for _ in range(2)
+            ]
+            # One is on its way to the store, the other waits for its turn
+            await until(lambda: begun.call_count == 2 and source._waiting.qsize() == 1)
+            stand.logs.read(stand.options[1:])
+            await until(source._waiting.empty)
     answers = [await request for request in pending]
 
     assert sorted(answer.status for answer in answers) in ([204, 204], [204, 503])

@@ -58,7 +58,7 @@ async def running(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await CLOCK.sleep(0.01)
 

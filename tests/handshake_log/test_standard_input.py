@@ -18,7 +18,7 @@ OPTIONS = Options(stdin=True, gateway="gw")
 async def read_all(path: str | Path | int) -> list[Batch]:
     with open(path, "rb") as stream:  # noqa: ASYNC230, PTH123 - a descriptor too; it is there
         source = StandardInputSource(OPTIONS, SystemClock(), stream)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return [batch async for batch in source.batches(None)]
 
 
@@ -33,7 +33,7 @@ async def through_a_pipe(*parts: bytes) -> list[Batch]:
             if part.endswith(b"\n"):
                 found.append(await anext(batches))
         os.close(writing)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             found += [batch async for batch in batches]
     return found
 

@@ -109,14 +109,14 @@ class Stand:
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Return when ``holds`` does; the clock stands still meanwhile."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while not holds():
                 await asyncio.get_running_loop().run_in_executor(None, lambda: None)
                 await asyncio.sleep(0)  # noqa: TID251 - lets the loop run; the store is a thread
 
     async def pass_until(self, holds: Callable[[], object]) -> None:
         """Let time pass, second by second, until ``holds`` does."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while not holds():
                 await self.clock.advance(1.0)
                 await asyncio.get_running_loop().run_in_executor(None, lambda: None)
