@@ -12,6 +12,8 @@ from exporter.web.options import ListenAddress
 
 _BACKLOG = 128
 _TLS_HANDSHAKE_S = 10.0
+# Of the loop, from the accepting of a connection: its transport is made, its protocol hears of it
+_STEPS_TO_CONNECT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +105,35 @@ class Listener:
             )
             for one in bound.sockets
         ]
-        for server in before:
-            server.close()
-        if bound_before is not None and bound_before is not bound:
-            bound_before.close()
+        try:
+            await _end(before)
+        finally:
+            if bound_before is not None and bound_before is not bound:
+                bound_before.close()
 
-    def close(self) -> None:
-        """Accept no more."""
-        for server in self._servers:
+    async def close(self) -> None:
+        """Accept no more; who was accepted is connected by then."""
+        before, self._servers = self._servers, []
+        try:
+            await _end(before)
+        finally:
+            if self._bound is not None:
+                self._bound.close()
+                self._bound = None
+
+
+async def _end(servers: Sequence[asyncio.Server]) -> None:
+    """Close servers, but not between the accepting of a connection and its first step.
+
+    CPython 3.11 would forget that connection without a word, its socket unclosed (gh-109564).
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        for server in servers:
+            for one in server.sockets:
+                loop.remove_reader(one.fileno())
+        for _ in range(_STEPS_TO_CONNECT):
+            await asyncio.sleep(0)  # noqa: TID251 - one step of the loop, no time
+    finally:
+        for server in servers:
             server.close()
-        self._servers = []
-        if self._bound is not None:
-            self._bound.close()
-            self._bound = None

@@ -147,7 +147,7 @@ class Server:
             await self.use(prepared)
             yield _url(prepared)
         finally:
-            self._listener.close()
+            await self._listener.close()
             await self._runner.cleanup()
 
     def prepare(self, address: ListenAddress, options: Options) -> Prepared:

@@ -1,5 +1,7 @@
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -9,12 +11,24 @@ from exporter.web.options import ListenAddress, parse_listen
 
 
 class Greeter(asyncio.Protocol):
-    def __init__(self, word: bytes) -> None:
-        self._word = word
+    def __init__(self, greeted: list[asyncio.Transport]) -> None:
+        self._greeted = greeted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        transport.write(self._word)
+        self._greeted.append(transport)
+        transport.write(b"hi")
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    greeted: list[asyncio.Transport] = []
+    listener = Listener(lambda: Greeter(greeted))
+    yield listener
+    await listener.close()
+    for one in greeted:
+        one.abort()
+    await steps(2)
 
 
 async def said_at(port: int, host: str = "127.0.0.1") -> bytes:
@@ -24,28 +38,25 @@ async def said_at(port: int, host: str = "127.0.0.1") -> bytes:
     return word
 
 
-async def test_it_answers_at_every_address_when_no_host_is_named() -> None:
-    listener = Listener(lambda: Greeter(b"hi"))
+async def test_it_answers_at_every_address_when_no_host_is_named(listener: Listener) -> None:
     bound = listener.bind(ListenAddress(host="", port=0))
     await listener.accept(bound, None)
 
     assert await said_at(bound.port) == b"hi"
     if socket.has_dualstack_ipv6():
         assert await said_at(bound.port, "::1") == b"hi"
-    listener.close()
 
 
-async def test_a_name_is_listened_at() -> None:
-    listener = Listener(lambda: Greeter(b"hi"))
+async def test_a_name_is_listened_at(listener: Listener) -> None:
     bound = listener.bind(ListenAddress(host="localhost", port=0))
     await listener.accept(bound, None)
 
     assert await said_at(bound.port, "localhost") == b"hi"
-    listener.close()
 
 
-async def test_a_new_address_replaces_the_old_one_and_open_connections_stay() -> None:
-    listener = Listener(lambda: Greeter(b"hi"))
+async def test_a_new_address_replaces_the_old_one_and_open_connections_stay(
+    listener: Listener,
+) -> None:
     first = listener.bind(parse_listen("127.0.0.1:0"))
     await listener.accept(first, None)
     port = first.port
@@ -60,11 +71,9 @@ async def test_a_new_address_replaces_the_old_one_and_open_connections_stay() ->
         await said_at(port)
     assert not reader.at_eof()
     writer.close()
-    listener.close()
 
 
-async def test_the_same_address_is_kept_bound() -> None:
-    listener = Listener(lambda: Greeter(b"hi"))
+async def test_the_same_address_is_kept_bound(listener: Listener) -> None:
     address = parse_listen("127.0.0.1:0")
     bound = listener.bind(address)
     await listener.accept(bound, None)
@@ -74,7 +83,47 @@ async def test_the_same_address_is_kept_bound() -> None:
 
     assert again is bound
     assert await said_at(bound.port) == b"hi"
-    listener.close()
+
+
+async def greeted(client: socket.socket) -> bytes:
+    reader, writer = await asyncio.open_connection(sock=client)
+    try:
+        async with asyncio.timeout(30):
+            return await reader.read(100)
+    finally:
+        writer.close()
+
+
+async def steps(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)  # noqa: TID251 - one step of the loop after the other
+
+
+@pytest.mark.parametrize("later", range(6))
+async def test_who_comes_while_it_is_set_up_anew_is_served(listener: Listener, later: int) -> None:
+    bound = listener.bind(parse_listen("127.0.0.1:0"))
+    await listener.accept(bound, None)
+    client = socket.create_connection(("127.0.0.1", bound.port))
+
+    await steps(later)
+    await listener.accept(bound, None)
+
+    assert await greeted(client) == b"hi"
+
+
+@pytest.mark.parametrize("later", range(6))
+async def test_who_was_accepted_is_connected_however_early_it_ends(
+    listener: Listener, later: int
+) -> None:
+    bound = listener.bind(parse_listen("127.0.0.1:0"))
+    await listener.accept(bound, None)
+    client = socket.create_connection(("127.0.0.1", bound.port))
+
+    await steps(later)
+    await listener.close()
+
+    with suppress(ConnectionResetError):  # by the kernel: nobody has taken it
+        assert await greeted(client) == b"hi"
 
 
 def test_a_port_in_use_is_said_in_a_sentence() -> None:

@@ -174,7 +174,7 @@ class Server:
                 yield _url(address, bound.port, is_secure=files.cert_file is not None)
                 following.cancel()
         finally:
-            listener.close()
+            await listener.close()
             await self._runner.cleanup()
 
     async def _follow(self, listener: Listener, bound: Bound, files: TlsFiles) -> None:
