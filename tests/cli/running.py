@@ -27,7 +27,7 @@ async def run(*arguments: str | Path, stdin: bytes = b"", **environment: str) ->
         env={**os.environ, **environment},
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             out, err = await process.communicate(stdin)
     finally:
         if process.returncode is None:

@@ -33,13 +33,14 @@ def written(folder: Path, listen: str) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 async def test_the_agent_answers_until_a_signal_and_ends_in_time(tmp_path: Path) -> None:
     listen = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "gateway-agent", "--config", written(tmp_path, listen), stdout=PIPE, stderr=PIPE
     )
     assert process.stderr is not None
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(100):
         while b"the management API answers" not in (line := await process.stderr.readline()):
             assert line, "it ended before it listened"
         headers = {"Authorization": f"Bearer {TOKEN}"}

@@ -139,7 +139,7 @@ async def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     await process.stdout.readline()
     process.stdout._transport.close()  # type: ignore[attr-defined]  # what head -1 does
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         err = await process.stderr.read()
         code = await process.wait()
 
@@ -165,7 +165,7 @@ async def test_ctrl_c_ends_a_look_quietly() -> None:
             *COMMAND, "probe", f"127.0.0.1:{port}", "--timeout", "30s", stdout=PIPE, stderr=PIPE,
             preexec_fn=heed_ctrl_c,
         )  # fmt: skip
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             await connected.wait()
             process.send_signal(signal.SIGINT)
             out, err = await process.communicate()

@@ -188,9 +188,11 @@ async def test_a_bar_is_drawn_on_a_terminal_beside_the_answers(tmp_path: Path) -
         env={**os.environ, "TERM": "xterm"},
     )  # fmt: skip
     os.close(its)
-    async with asyncio.timeout(30):
-        out, _ = await process.communicate()
-    drawn = await asyncio.to_thread(read_terminal, ours)
+    async with asyncio.timeout(50):
+        # At the same time: a terminal takes only so much that nobody reads
+        (out, _), drawn = await asyncio.gather(
+            process.communicate(), asyncio.to_thread(read_terminal, ours)
+        )
 
     assert [json.loads(line)["reason"] for line in out.splitlines()] == ["connect_refused"] * 5
     assert b"looks" in drawn
@@ -285,8 +287,10 @@ async def test_a_look_takes_no_longer_than_it_may(tmp_path: Path) -> None:
     async with listening(say_nothing) as port:
         ended = await run("probe", f"127.0.0.1:{port}", "--timeout", "300ms", "--json")
 
+    look = json.loads(ended.out)
     assert ended.code == 1
-    assert json.loads(ended.out)["reason"] == "handshake_timeout"
+    # A busy machine may need all the time for the connection already
+    assert look["reason"] == ("handshake_timeout" if look["connected"] else "connect_timeout")
 
 
 async def test_an_expired_chain_is_shown_all_the_same(tmp_path: Path, anchors: str) -> None:

@@ -17,7 +17,7 @@ NAME = "gw-1.example"
 
 def openssl(*words: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["openssl", *words], cwd=cwd, capture_output=True, text=True, timeout=30, check=check
+        ["openssl", *words], cwd=cwd, capture_output=True, text=True, timeout=60, check=check
     )
 
 

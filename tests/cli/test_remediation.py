@@ -164,7 +164,7 @@ async def test_a_decision_is_explained_with_what_was_measured_afterwards(stand: 
     stand.hands.scripted.script = [(OperationStatus.SUCCESS, True)]
     stand.hands.back = lambda _: [f"dev-{n:02}" for n in range(1, 18)]
     await stand.run("rollback", "--gateway", "gw-1", "--yes", "--by", "anna")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while "recovered" not in (await stand.run("journal")).out:  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.01)  # noqa: TID251 - the store answers in real time
 
