@@ -1,3 +1,4 @@
+import os
 import socket
 from pathlib import Path
 
@@ -18,8 +19,9 @@ def test_systemd_is_told_what_is_assigned(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_an_abstract_socket_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind("\0fleet-tls-test")
-        monkeypatch.setenv("NOTIFY_SOCKET", "@fleet-tls-test")
+        name = f"fleet-tls-test-{os.getpid()}"
+        listener.bind(f"\0{name}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
 
         notify("READY=1")
 
