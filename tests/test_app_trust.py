@@ -1,8 +1,9 @@
 """The whole service beside a real management API over HTTP that answers well, or nonsense."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from exporter.clock import SystemClock
 from tests.fake_gateway import FakeGateway, Handler, device, html, refusing, saying, stalling
+from tests.gateway.agent.stand import until
 from tests.pki import certificate_of
 from tests.test_app import (
     CA,
@@ -102,7 +104,7 @@ async def watching(folder: Path, *devices: dict[str, object]) -> AsyncIterator[S
                     ),
                 ]
             },
-            "probe": {"interval": "1s", "timeout": "1s"},
+            "probe": {"interval": "1h", "timeout": "60s"},
             "management_apis": [
                 {
                     "name": "site-a",
@@ -268,9 +270,16 @@ async def test_what_was_received_long_ago_is_stale_whatever_the_devices_clock_sa
     assert shown["dev-01"]["state"] == "stale"
 
 
+async def written_in(store: Path) -> bool:
+    with closing(sqlite3.connect(store)) as other:
+        (count,) = other.execute("SELECT count(*) FROM trust_report").fetchone()
+    return int(count) == 18
+
+
 async def test_reports_outlast_a_restart_without_the_api(tmp_path: Path) -> None:
     async with watching(tmp_path, *(told(name, HELD) for name in NAMES)) as stand:
         await stand.until(lambda s: s.get(SYNCED) == 18)
+        await until(lambda: written_in(tmp_path / "state.db"), "18 reports in the store")
         files = stand.files
 
     async with serving(files) as url:  # the API is gone

@@ -129,10 +129,13 @@ async def kept(url: str) -> Samples:
         for _ in range(3):
             gaps, found = await round_of(session, url)
             more = of_answering(found, "missed_intervals") - missed
-            if more == 0 and gaps == pytest.approx([INTERVAL_S] * len(gaps), abs=INTERVAL_S / 2):
+            good = sum(of_the_living(found, "probe_handshake_success").values())
+            is_kept = gaps == pytest.approx([INTERVAL_S] * len(gaps), abs=INTERVAL_S / 2)
+            if more == 0 and is_kept and good == LIVE:
                 return found
             missed += more
-            said += f" {more:.0f} missed, {min(gaps):.1f} - {max(gaps):.1f} s between looks;"
+            said += f" {more:.0f} missed, {min(gaps):.1f} - {max(gaps):.1f} s between looks,"
+            said += f" {good:.0f} good handshakes;"
     pytest.fail(f"rounds:{said}")
 
 
@@ -156,7 +159,6 @@ async def test_of_two_thousand_targets_the_hundred_that_live_keep_their_interval
             async with serving(path) as url:
                 found = await kept(url)
 
-    assert set(of_the_living(found, "probe_handshake_success").values()) == {1.0}
     assert of_answering(found, "schedule_lag_max_seconds") < INTERVAL_S / 2
     handshakes = found["fleet_tls_probe_handshake_success"]
     dead = [labels["target"] for labels, value in handshakes if value == 0]

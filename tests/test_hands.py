@@ -152,7 +152,7 @@ async def serving(
                 ),
             ]
         },
-        "probe": {"interval": "1s", "timeout": "2s", **(probe or {})},
+        "probe": {"interval": "1s", "timeout": "60s", **(probe or {})},
         "handshake_logs": [{"file": "gateway.log", "gateway": "gw-1", "read_from": "beginning"}],
         "management_apis": [{"name": "site", "url": api}] if api else [],
     }
