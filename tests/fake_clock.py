@@ -20,6 +20,11 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._monotonic
 
+    @property
+    def is_slept_by(self) -> bool:
+        """Whether somebody waits for time to pass."""
+        return bool(self._sleepers)
+
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)
