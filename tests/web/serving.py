@@ -35,7 +35,7 @@ from exporter.web.service import Readiness
 
 FIRST_FREE = parse_listen("127.0.0.1:0")
 READY = Readiness(is_ready=True, sentence="Ready.")
-LIMITS = Limits(phase_s=2.0)
+LIMITS = Limits(phase_s=30.0)
 STARTED_AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 

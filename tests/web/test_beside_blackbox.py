@@ -37,7 +37,7 @@ def blackbox(folder: Path, port: int) -> Daemon:
     (folder / "ca.pem").write_bytes(CA.pem)
     judged = {"ca_file": str(folder / "ca.pem")}
     modules = {
-        name: {"prober": "tcp", "timeout": "3s", "tcp": {"tls": True, "tls_config": settings}}
+        name: {"prober": "tcp", "timeout": "30s", "tcp": {"tls": True, "tls_config": settings}}
         for name, settings in (("judging", judged), ("looking", {"insecure_skip_verify": True}))
     }
     (folder / "blackbox.yml").write_text(yaml.safe_dump({"modules": modules}))

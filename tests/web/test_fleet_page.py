@@ -453,7 +453,7 @@ async def test_the_service_ends_while_somebody_listens() -> None:
         took_s = clock.monotonic() - begun_s
         answer.close()
 
-    assert took_s < 5
+    assert took_s < 20  # rather than for ever
 
 
 async def until_cut_off(host: str, port: int) -> None:

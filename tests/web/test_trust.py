@@ -69,7 +69,7 @@ class Stand:
             return answer.status, await answer.json()
 
     async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while not holds():
                 await asyncio.get_running_loop().run_in_executor(None, lambda: None)
 
