@@ -22,6 +22,7 @@ from exporter.demo.fleet import Pace, devices_of
 from exporter.demo.layout import GATEWAY, Layout
 from exporter.demo.pki import SERVER_AUTH, Issued, Wishes, issue
 from exporter.demo.updates import StoreKeeper
+from exporter.gateway.messages import ErrorCode
 from tests.gateway.agent.real.stand import leaf_at
 from tests.gateway.agent.stand import signed
 from tests.webhook.bodies import alert, body
@@ -120,8 +121,19 @@ class GuardedFleet:
     # The gateway
 
     async def call(self, path: str, body: object = None) -> Any:
-        """Call the agent; the answer's body."""
-        return await _asked(self.agent_url + path, self.token, body)
+        """Call the agent; the answer's body, once no other change is being carried out.
+
+        The service has the way back rehearsed whenever that is due, which takes its time.
+        """
+
+        async def answered() -> Any:
+            status, found = await _answer_of(self.agent_url + path, self.token, body)
+            if status == HTTPStatus.CONFLICT and found["error"]["code"] == ErrorCode.IN_PROGRESS:
+                return None
+            assert status < 300, found
+            return found
+
+        return await self.until(answered, f"the agent's turn for {path}")
 
     async def rotate(self, issuer: Issued, mode: str = "none", **dates: datetime) -> None:
         """Let the gateway serve a certificate by ``issuer``, proven by the agent."""
@@ -238,15 +250,19 @@ class GuardedFleet:
 
 
 async def _asked(url: str, token: str, body: object = None) -> Any:
+    status, found = await _answer_of(url, token, body)
+    assert status < 300, found
+    return found
+
+
+async def _answer_of(url: str, token: str, body: object = None) -> tuple[int, Any]:
     headers = {"Authorization": f"Bearer {token}"}
     method = "GET" if body is None else "POST"
     async with (
         aiohttp.ClientSession(timeout=_ANSWER) as session,
         session.request(method, url, json=body, headers=headers) as answer,
     ):
-        found = await answer.json()
-    assert answer.status < 300, found
-    return found
+        return answer.status, await answer.json()
 
 
 def new_fleet(directory: Path, setting: Setting, clock: Clock) -> GuardedFleet:

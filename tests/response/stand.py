@@ -134,10 +134,10 @@ class Ground:
 
     # The service, from outside
 
-    async def deliver(self, *alerts: Mapping[str, object]) -> None:
+    async def deliver(self, *alerts: Mapping[str, object], token: str | None = None) -> None:
         """Send as Alertmanager does: until it is taken."""
         async with asyncio.timeout(_WITHIN_S):
-            while await self.post(delivery(*alerts)) != 202:
+            while await self.post(delivery(*alerts), token) != 202:
                 await SystemClock().sleep(_POLL_S)
 
     async def post(self, body: bytes, token: str | None = None) -> int | None:

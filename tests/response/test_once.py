@@ -7,7 +7,7 @@ import pytest
 
 from exporter.journal import Kind
 from tests.alerting import alertmanager
-from tests.response.stand import Ground, Json, Service, alert, delivery, ground_at, until
+from tests.response.stand import Ground, Json, Service, alert, ground_at, until
 from tests.response.test_kill import ACT
 
 ALERTS = 200
@@ -54,11 +54,11 @@ async def _replayed_and_forged(ground: Ground) -> None:
     before = ground.journal_length()
     yesterday = ground.rows("SELECT fingerprint, starts_at FROM webhook_alert LIMIT 1")[0]
     again = alert(1) | {"fingerprint": yesterday[0], "startsAt": yesterday[1]}
-    assert await ground.post(delivery(again)) == 202
+    await ground.deliver(again)
     assert _to_be_looked_at(ground) == 0, "nothing new: no look"
     assert Kind.DELIVERY not in [kind for kind, _ in ground.journal(before)]
 
-    assert await ground.post(delivery(alert(4711))) == 202
+    await ground.deliver(alert(4711))
     await until(lambda: _to_be_looked_at(ground) == 0)
     # While alerts fire it is looked at again now and then, and only what differs is kept: so the
     # latest one is what this look came to, whoever came to it first

@@ -10,7 +10,7 @@ import bcrypt
 import pytest
 import yaml
 
-from tests.response.stand import Ground, Service, alert, delivery, ground_at
+from tests.response.stand import Ground, Service, alert, ground_at
 from tests.response.test_kill import ACT
 
 PASSWORD, WEBHOOK, PUSH, GUESS = (
@@ -36,7 +36,7 @@ async def test_no_secret_is_in_anything_that_is_written_or_shown(tmp_path: Path)
         async with Service(ground) as service:
             await ground.break_gateway()
             await _err(ground, shown)
-            assert await ground.post(delivery(alert(1)), WEBHOOK) == 202
+            await ground.deliver(alert(1), token=WEBHOOK)
             await ground.until_ended(1)
             await ground.all_back()
             for page in PAGES:
