@@ -169,7 +169,9 @@ class Daemon:
                 start_new_session=True,
             )
         try:
-            wait_until(self._is_up, what=f"{self._command[0]} to listen on {self._ports}")
+            what = f"{self._command[0]} to listen on {self._ports}"
+            # One of our programs took a minute for its imports on a machine that was busy
+            wait_until(self._is_up, within_s=120, what=what)
         except BaseException:
             self.stop()
             raise
