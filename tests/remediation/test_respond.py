@@ -13,9 +13,9 @@ from exporter.gateway.messages import OperationStatus
 from exporter.journal import Kind, entries
 from exporter.modes import Mode
 from exporter.remediation import respond
-from exporter.remediation.codec import decided
+from exporter.remediation.codec import Case, decided
 from exporter.remediation.decide import Question
-from exporter.remediation.intents import Ending, Stage
+from exporter.remediation.intents import Ending, Intent, Stage
 from exporter.remediation.model import AlertState, Asker, Outcome, Refusal
 from exporter.remediation.options import Options
 from exporter.remediation.records import Records
@@ -197,10 +197,15 @@ async def test_a_refused_gateway_is_looked_at_again_until_the_reason_is_gone(
     await until(lambda: "gw-1" in stand.responder.last)
     assert Refusal.TOO_FEW_WITNESSES in stand.responder.last["gw-1"].decision.refusals
 
-    stand.hands.evidence = ALL_OUT
-    await until(lambda: stand.counted("last_action_timestamp_seconds") != set())
     # Else hours pass on this clock while the store works, and the evidence is too old to send
-    monkeypatch.setattr(respond, "_TICK_S", math.inf)
+    intend = stand.records.intend
+
+    async def intended(case: Case, *, hold: timedelta, by: str) -> Intent:
+        monkeypatch.setattr(respond, "_TICK_S", math.inf)
+        return await intend(case, hold=hold, by=by)
+
+    monkeypatch.setattr(stand.records, "intend", intended)
+    stand.hands.evidence = ALL_OUT
     await until(has_ended(stand, Ending.RECOVERED))
 
     assert len(stand.api.sent) == 1
