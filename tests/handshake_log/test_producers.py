@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from exporter.clock import SystemClock
 from exporter.handshake_log import silence
 from exporter.handshake_log.scan import Scanner
 from exporter.handshake_log.silence import Failing
@@ -21,6 +22,7 @@ from tests.handshake_log.snippets import snippet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
+CLOCK = SystemClock()
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 LOCAL, PEER = ToldBy.LOCAL, ToldBy.PEER
 Told = tuple[Reason, ToldBy | None] | None  # None: the program says nothing
@@ -132,10 +134,30 @@ def cases_of(name: str) -> Iterator[Case]:
 def told_of(case: Case, producer: Producer, pki: Pki, wanted: Told) -> list[HandshakeRecord]:
     """The handshakes that the log tells of after one client of ``case``.
 
-    It has time until what is wanted stands there, and then for a line too many.
+    Where that took longer than the program lets a handshake take, it may tell of that instead:
+    then another client comes.
+    """
+    tries_left = 3
+    while True:
+        begin = CLOCK.monotonic()
+        found, end = told_once(case, producer, pki, wanted)
+        tries_left -= 1
+        is_as_wanted = seen_in(found) == ([] if wanted is None else [wanted])
+        is_in_time = end - begin < producers.HANDSHAKE_TIMEOUT_S
+        if is_as_wanted or is_in_time or not tries_left:
+            return found
+
+
+def told_once(
+    case: Case, producer: Producer, pki: Pki, wanted: Told
+) -> tuple[list[HandshakeRecord], float]:
+    """What the log tells of one client, and when that was done, by the clock.
+
+    The log has time until what is wanted stands there, and then for a line too many.
     """
     before = [len(text) for text in producer.texts()]
     case.client(producer.expired_port if case.on_expired else producer.port, pki, case.version)
+    done_at = CLOCK.monotonic()
 
     def new() -> list[HandshakeRecord]:
         added = (text[old:] for text, old in zip(producer.texts(), before, strict=True))
@@ -145,11 +167,11 @@ def told_of(case: Case, producer: Producer, pki: Pki, wanted: Told) -> list[Hand
         with contextlib.suppress(pytest.fail.Exception):  # what it does tell says more
             wait_until(lambda: seen_in(new()) == [wanted], within_s=20, what=case.name)
     settled(producer)
-    return new()
+    return new(), done_at
 
 
-def seen_in(found: Sequence[HandshakeRecord]) -> list[Told]:
-    return [(one.reason, one.rejected_by) for one in found if one.reason is not None]
+def seen_in(found: Sequence[HandshakeRecord]) -> list[tuple[Reason | None, ToldBy | None]]:
+    return [(one.reason, one.rejected_by) for one in found]
 
 
 def settled(producer: Producer) -> None:
