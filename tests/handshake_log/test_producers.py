@@ -127,6 +127,12 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return producers.make_pki(tmp_path_factory.mktemp("pki"))
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that give nobody up, where no timeout is to be told."""
+    monkeypatch.setattr(producers, "HANDSHAKE_TIMEOUT_S", 30)
+
+
 def cases_of(name: str) -> Iterator[Case]:
     return (case for case in CASES if not (case.name == "timeout" and name in PATIENT))
 
@@ -247,6 +253,7 @@ CAMPAIGN = bool(os.environ.get("FLEET_TLS_CAMPAIGN"))
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("name", [name for name in PRODUCERS if name != "go"])  # which is silent
 def test_a_megabyte_of_good_handshakes_raises_no_alarm(
     name: str, pki: Pki, tmp_path: Path
@@ -273,6 +280,7 @@ def test_a_megabyte_of_good_handshakes_raises_no_alarm(
     assert not [one.line for one in again if one.reading.suspicious]
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("name", ["nginx-http", "nginx-stream", "apache", "stunnel", "mosquitto"])
 def test_a_debug_dump_raises_no_alarm(
     name: str, pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -301,6 +309,7 @@ def test_the_producers_tell_who_the_peer_was(pki: Pki, tmp_path: Path) -> None:
     assert set(peers.values()) == {"127.0.0.1"}, peers
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("name", ["nginx-http", "nginx-stream", "haproxy", "apache", "stunnel"])
 def test_a_resumed_session_is_told_from_a_full_one(name: str, pki: Pki, tmp_path: Path) -> None:
     with PRODUCERS[name](tmp_path / name, pki, True) as producer:
@@ -313,6 +322,7 @@ def test_a_resumed_session_is_told_from_a_full_one(name: str, pki: Pki, tmp_path
         wait_until(lambda: told() == [False, True], what="one handshake in full, one resumed")
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("name", ["nginx-http", "nginx-stream", "haproxy", "apache"])
 def test_the_devices_own_end_date_comes_with_a_good_handshake(
     name: str, pki: Pki, tmp_path: Path
