@@ -173,7 +173,7 @@ def test_the_receiver_prints_each_alert_of_a_notification(tmp_path: Path) -> Non
     command = (sys.executable, ROOT / "deploy/receiver.py", str(port))
 
     with Daemon(command, directory=tmp_path, ports=[port]) as receiver:
-        with urlopen(f"http://127.0.0.1:{port}/page", data=body, timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/page", data=body, timeout=30) as answer:
             status = answer.status
         receiver.wait_for_line("'A'")
 
@@ -182,6 +182,7 @@ def test_the_receiver_prints_each_alert_of_a_notification(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_the_token_is_made_once_and_the_demo_takes_it(tmp_path: Path) -> None:
     # the one-shot service's own program, with its volume in our folder
     [program] = services()["token"]["command"]

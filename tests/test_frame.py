@@ -94,7 +94,7 @@ class FakeSystem:
             env={"PATH": f"{self.folder}:/usr/bin:/bin", "POLICY_RC_D": str(self.policy)},
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=50,
             check=False,
         )
 
@@ -143,6 +143,7 @@ def test_the_machines_own_policy_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_the_wheel_alone_gives_a_working_command(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir"]
@@ -156,7 +157,7 @@ def test_the_wheel_alone_gives_a_working_command(tmp_path: Path) -> None:
     for name in ("rules", "dashboards", "docs/runbooks"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name)
-    subprocess.run([*pip, *build, str(tmp_path), str(source)], check=True, timeout=50)
+    subprocess.run([*pip, *build, str(tmp_path), str(source)], check=True, timeout=150)
     (wheel,) = tmp_path.glob("*.whl")
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
@@ -173,7 +174,8 @@ def test_the_wheel_alone_gives_a_working_command(tmp_path: Path) -> None:
     assert "0.1.0" in shown.stdout
     assert (site / "exporter/py.typed").exists()
     sources = {path.relative_to(ROOT) for path in ROOT.glob("exporter/**/*") if path.is_file()}
-    data = {path for path in sources if path.suffix not in {".py", ".pyc"}}
+    # A .pyc that is being written has another name for a moment
+    data = {path for path in sources if path.suffix != ".py" and "__pycache__" not in path.parts}
     assert {path for path in data if not (site / path).exists()} == set()
 
 

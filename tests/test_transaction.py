@@ -30,6 +30,14 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)  # noqa: TID251 - the moment of the cancel is what is varied
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_of_others() -> None:
+    """What other tests may have left is gone before what is left here is looked at."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 @pytest.mark.parametrize("seed", range(25))
 async def test_users_that_are_cancelled_leave_no_connection_behind(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
