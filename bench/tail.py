@@ -101,7 +101,9 @@ def _write(path: Path, seconds: float) -> tuple[list[float], int, float]:
                 lines += 1
             step += 1
             time.sleep(max(0.0, began + step * _STEP_S - time.monotonic()))
-    return marks, lines, time.monotonic() - began
+        marks.append(time.monotonic())  # the last line of all: once it is counted, all are read
+        log.write(_MARK)
+    return marks, lines + 1, time.monotonic() - began
 
 
 def measure(folder: Path, seconds: float) -> bool:
