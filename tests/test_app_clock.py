@@ -80,7 +80,7 @@ async def test_what_the_date_of_the_management_api_says_is_a_metric_and_a_refusa
     assert bool(refused) is bool(sentence)
 
 
-async def test_an_alert_from_the_future_shows_that_our_clock_is_behind(
+async def test_where_no_api_tells_an_alert_from_the_future_shows_that_our_clock_is_behind(
     files: Files, tmp_path: Path
 ) -> None:
     now = SystemClock().now().isoformat()
@@ -100,6 +100,27 @@ async def test_an_alert_from_the_future_shows_that_our_clock_is_behind(
     assert "cannot_look" not in before
     assert after["cannot_look"].endswith("s behind the alerts', more than 60 s")
     assert -7_200 <= found[metric] < -7_100
+
+
+async def test_an_alert_forged_with_a_start_in_2099_keeps_no_person_from_acting(
+    files: Files,
+) -> None:
+    files.document["webhook"] = {"token_file": "token"}
+    metric = "fleet_tls_webhook_clock_offset_at_most_seconds"
+    async with FakeGateway().serving() as api, tls(files.folder, GATEWAY) as port:
+        files.document["management_apis"] = [{"name": "site", "url": api}]
+        files.document["targets"]["static"] = [gateway(port, management_api="site")]
+        async with serving(files, 0.0) as url:
+            before = await refusals(url)
+            delivery = body({**alert(), "startsAt": "2099-01-01T00:00:00Z"})
+            status, text = await post(f"{url}/webhook/alertmanager", delivery)
+            after = await refusals(url)
+            found = await samples(url)
+
+    assert (status, json.loads(text)["accepted"]) == (202, 1)
+    assert found[metric] < -1e9  # told, and no more
+    assert after.keys() == before.keys()
+    assert "cannot_look" not in after
 
 
 async def test_an_alert_that_began_long_ago_says_nothing_about_our_clock(

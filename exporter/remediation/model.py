@@ -220,6 +220,7 @@ class Evidence:
         is_control_good: A control target on the same network path answered; None: there is none.
         clock_offset_s: Our clock minus the management API's; None: it did not tell its own.
         alerts_offset_at_most_s: Our clock minus the alerts' is at most this; None: not known.
+            Anybody who may send one says so: it counts where the management API does not tell.
         served_detail: Why ``served`` is None; likewise ``versions_detail``.
         is_in_progress: An action on this gateway has no outcome yet.
         is_fleet_busy: An automatic action on another gateway has no outcome yet.

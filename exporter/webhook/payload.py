@@ -76,7 +76,8 @@ class Delivery:
 
     Attributes:
         truncated_count: Alerts that Alertmanager left out (``max_alerts``).
-        newest_at: The latest moment in it that is past for its sender; None: there is no alert.
+        newest_at: The latest moment in those that ask for a look that is past for its sender;
+            None: none of them asks.
     """
 
     alerts: tuple[Alert, ...]
@@ -122,10 +123,12 @@ def read_delivery(body: bytes, gateways: Container[str]) -> Delivery:
         payload = _Payload.model_validate_json(body)
     except ValidationError as exc:
         raise _refused(exc) from exc
+    alerts = tuple(_alert(one, gateways) for one in payload.alerts)
+    asking = (one for one, alert in zip(payload.alerts, alerts, strict=True) if not alert.ignored)
     return Delivery(
-        alerts=tuple(_alert(one, gateways) for one in payload.alerts),
+        alerts=alerts,
         truncated_count=payload.truncated_alerts,
-        newest_at=max((moment for one in payload.alerts for moment in _past(one)), default=None),
+        newest_at=max((moment for one in asking for moment in _past(one)), default=None),
     )
 
 

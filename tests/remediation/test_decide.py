@@ -106,9 +106,14 @@ def test_by_default_it_only_says_what_it_would_do() -> None:
             replace(INCIDENT, clock_offset_s=-86_400), Refusal.CANNOT_LOOK, id="our clock"
         ),
         pytest.param(
-            replace(INCIDENT, alerts_offset_at_most_s=-61.0),
+            replace(INCIDENT, clock_offset_s=None, alerts_offset_at_most_s=-61.0),
             Refusal.CANNOT_LOOK,
-            id="our clock is behind the alerts'",
+            id="our clock is behind the alerts', and no API tells",
+        ),
+        pytest.param(
+            replace(INCIDENT, clock_offset_s=-61.0, alerts_offset_at_most_s=1e6),
+            Refusal.CANNOT_LOOK,
+            id="our clock is behind the API's, whatever alerts say",
         ),
         pytest.param(
             replace(INCIDENT, served=None, served_detail="connect_timeout"),
@@ -267,10 +272,15 @@ def test_each_brake_holds(evidence: Evidence, refusal: Refusal) -> None:
         pytest.param(replace(INCIDENT, held_until=NOW), id="the hold is over"),
         pytest.param(replace(INCIDENT, clock_offset_s=60.0), id="our clock is nearly right"),
         pytest.param(
-            replace(INCIDENT, alerts_offset_at_most_s=-60.0), id="the alerts' clock, too"
+            replace(INCIDENT, clock_offset_s=None, alerts_offset_at_most_s=-60.0),
+            id="the alerts' clock, too",
         ),
         pytest.param(
-            replace(INCIDENT, alerts_offset_at_most_s=1e6), id="an alert that began long ago"
+            replace(INCIDENT, clock_offset_s=None, alerts_offset_at_most_s=1e6),
+            id="an alert that began long ago",
+        ),
+        pytest.param(
+            replace(INCIDENT, alerts_offset_at_most_s=-2.3e9), id="an alert forged with 2099"
         ),
         pytest.param(replace(INCIDENT, is_control_good=None), id="no control target"),
         pytest.param(
@@ -566,7 +576,8 @@ def test_no_combination_acts_on_what_is_unknown_or_worse(
     assert previous.is_key_usable is not False
     assert previous.is_chain_good is not False
     assert abs(evidence.clock_offset_s or 0) <= 60
-    assert (evidence.alerts_offset_at_most_s or 0) >= -60
+    if evidence.clock_offset_s is None:
+        assert (evidence.alerts_offset_at_most_s or 0) >= -60
     if not question.overrides:
         assert evidence.is_in_inventory
         assert evidence.alert is not AlertState.RESOLVED

@@ -83,6 +83,11 @@ SPOILERS: Sequence[Spoiler] = (
     ("blind", R.CANNOT_LOOK, _sets(is_control_good=False)),
     ("a day back", R.CANNOT_LOOK, _sets(clock_offset_s=-86_400.0)),
     ("a year ahead", R.CANNOT_LOOK, _sets(clock_offset_s=365 * 86_400.0)),
+    (
+        "behind the alerts",
+        R.CANNOT_LOOK,
+        _sets(clock_offset_s=None, alerts_offset_at_most_s=-86_400.0),
+    ),
     ("served?", R.EVIDENCE_UNKNOWN, _sets(served=None)),
     ("served, stale", R.EVIDENCE_UNKNOWN, _fact("served", observed_at=NOW - DAY)),
     ("served, future", R.EVIDENCE_UNKNOWN, _fact("served", observed_at=NOW + DAY)),
@@ -127,7 +132,8 @@ SPOILERS: Sequence[Spoiler] = (
 # What changes nothing for the worse, alone or with others
 HARMLESS: Sequence[Callable[[Evidence], Evidence]] = (
     _sets(is_control_good=None),
-    _sets(clock_offset_s=None),
+    _sets(clock_offset_s=None, alerts_offset_at_most_s=3_600.0),
+    _sets(clock_offset_s=0.0, alerts_offset_at_most_s=-2.3e9),  # forged, with 2099
     _sets(held_until=NOW - DAY),
     _sets(automatic_actions=(NOW,) * 2),
     _sets(rolled_away=(RolledAway(fingerprint=OLD, at=NOW - 8 * DAY),)),

@@ -27,10 +27,13 @@ from exporter.remediation.model import (
     Accepts,
     AlertState,
     Approval,
+    Asker,
     DeviceEvidence,
     Evidence,
+    Outcome,
     Refusal,
 )
+from exporter.remediation.refusals import Question
 from exporter.web import alerts
 from tests.fake_gateway import Handler, hanging_up, refused, refusing, saying, stalling
 from tests.remediation.cases import ACT, ALL_OUT, NEW, NO, NOW, OLD, connecting, with_previous
@@ -66,6 +69,49 @@ async def test_a_restarted_prometheus_joins_the_action_that_is_under_way(stand: 
     await stand.settled()
 
     assert len(await stand.facts(Kind.INTENT)) == 1
+    assert len(stand.rollbacks) == 1
+
+
+async def test_the_very_same_body_replayed_after_a_day_makes_one_intent_and_one_action(
+    stand: Stand,
+) -> None:
+    sent = body(alert(1))
+    await stand.post(sent)
+    assert (await stand.outcome())["ending"] == "recovered"
+    await stand.settled()
+    looks = await stand.decisions()
+
+    await stand.clock.advance(timedelta(hours=25).total_seconds())  # no hold, no budget any more
+    answer = await stand.post(sent)
+    await stand.all_ended()
+
+    assert answer == (202, '{"accepted": 0, "duplicate": 1, "ignored": 0}')
+    assert await stand.decisions() == looks
+    assert len(await stand.facts(Kind.INTENT)) == 1
+    assert len(stand.rollbacks) == 1
+
+
+async def test_an_alert_forged_with_a_start_in_2099_causes_a_look_and_keeps_nobody_from_acting(
+    stand: Stand,
+) -> None:
+    stand.hands.evidence = with_devices(*map(connecting, range(1, 19)))
+    await stand.deliver({**alert(9), "startsAt": "2099-01-01T00:00:00Z"})
+    look = await stand.decision()
+    await stand.settled()
+    behind_s = stand.inbox.clock_offset_at_most_s()
+
+    stand.hands.evidence = ALL_OUT
+    asked = Question(asker=Asker.PERSON)
+    person = await stand.responder.ask("gw-2", AlertState.NONE, asked, by="ops")
+    await stand.deliver(alert(1))
+    outcome = await stand.outcome()
+
+    assert "already_recovered" in look["case"]["decision"]["refusals"]
+    assert "cannot_look" not in look["case"]["decision"]["refusals"]
+    assert behind_s is not None
+    assert behind_s < -1e9
+    assert person.case.decision.outcome is Outcome.WOULD_ROLLBACK
+    assert outcome["ending"] == "recovered"
     assert len(stand.rollbacks) == 1
 
 

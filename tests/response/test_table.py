@@ -102,6 +102,12 @@ SECURITY: Mapping[str, str] = {
     "slow-loris": "web/test_guard.py::test_dripping_does_not_buy_time",
     "slow-loris in the body": "web/test_alerts.py::test_a_body_that_drips_is_given_up",
     "replayed, forged with a true token": ONCE,
+    "replay after a day": (
+        f"{S}test_the_very_same_body_replayed_after_a_day_makes_one_intent_and_one_action"
+    ),
+    "forged with a true token and a start in 2099": (
+        f"{S}test_an_alert_forged_with_a_start_in_2099_causes_a_look_and_keeps_nobody_from_acting"
+    ),
     "secrets": "response/test_secrets.py::test_no_secret_is_in_anything_that_is_written_or_shown",
 }
 ALL = [*DELIVERY.items(), *DECIDING.items(), *DOING.items(), *SECURITY.items()]

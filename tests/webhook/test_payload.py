@@ -38,6 +38,15 @@ def test_the_newest_moment_that_is_past_for_the_sender_is_told() -> None:
     assert newest() == "None"
 
 
+def test_an_alert_that_asks_for_nothing_tells_no_moment_either() -> None:
+    late = {"startsAt": "2099-01-01T00:00:00Z"}
+    delivery = body(
+        alert(1), {**alert(2, remediation=""), **late}, {**alert(3, gateway="gw-9"), **late}
+    )
+
+    assert str(read_delivery(delivery, GATEWAYS).newest_at) == "2026-11-25 11:01:00.123456+00:00"
+
+
 def test_a_moment_at_the_end_of_the_calendar_is_taken_as_it_is() -> None:
     far = {
         **alert(1),

@@ -33,9 +33,11 @@ WEBHOOK = (
         kind=Kind.GAUGE,
         unit="seconds",
         help="Our clock minus the alerts' is at most this, by the newest moment delivered.",
-        notes="By deliveries of the last 15 minutes. An alert may have begun hours ago, so a value"
-        " above zero says little; below zero our clock is behind, by at least so much. Beyond"
-        " `remediation.max_clock_offset` nothing is rolled back (`cannot_look`).",
+        notes="By the alerts of the last 15 minutes that ask for a rollback. One may have begun"
+        " hours ago, so a value above zero says little; below zero our clock is behind, by at"
+        " least so much, or the alert was forged. Beyond `remediation.max_clock_offset` nothing"
+        " is rolled back (`cannot_look`), unless the `Date` of the gateway's management API says"
+        " that our clock is right.",
         examples=(
             ("our clock is behind", "fleet_tls_webhook_clock_offset_at_most_seconds < -30"),
         ),
