@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from exporter.errors import ConfigError, Fault, StoreError
 from exporter.journal import JOURNAL
 from exporter.transaction import Transaction, to_the_end
+from exporter.urls import SQLITE, fault_of_store
 
-_SQLITE = "sqlite:///"
 _MEMORY = ":memory:"
 _BUSY_S = 5
 
@@ -116,13 +116,9 @@ class Store:
     """
 
     def __init__(self, url: str, *, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
-        if not url.startswith(_SQLITE):
-            message = (
-                f"the store {url.partition('://')[0]}:// is not supported yet;"
-                " write sqlite:///FILE, or leave store out"
-            )
-            raise ConfigError([Fault(place="store", message=message)])
-        self.path = url.removeprefix(_SQLITE)
+        if fault := fault_of_store(url):
+            raise ConfigError([Fault(place="store", message=fault)])
+        self.path = url.removeprefix(SQLITE)
         self._migrations = migrations
         self._engine: AsyncEngine | None = None
         self._writing = asyncio.Lock()

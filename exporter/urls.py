@@ -1,8 +1,10 @@
-"""URLs in the configuration: http and https, without secrets inside."""
+"""URLs in the configuration: http, https and the store's, without secrets inside."""
 
 from urllib.parse import SplitResult, urlsplit
 
 from exporter.wording import shown
+
+SQLITE = "sqlite:///"
 
 
 def http_url(text: str) -> str:
@@ -20,6 +22,17 @@ def http_url(text: str) -> str:
     except ValueError:
         raise ValueError(f"{shown(text)} has a port that is not from 0 to 65535") from None
     return text
+
+
+def fault_of_store(url: str) -> str:
+    """Return why ``url`` is no store that can be used; empty: it is one."""
+    if url.startswith(SQLITE) and len(url) > len(SQLITE):
+        return ""
+    right = "write sqlite:///FILE, or leave store out"
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme != "sqlite":
+        return f"the store {scheme}:// is not supported; {right}"
+    return f"{shown(url)} is not a store; {right}"
 
 
 def split_url(text: str) -> SplitResult:

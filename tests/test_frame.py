@@ -187,6 +187,8 @@ def test_the_unit_takes_rights_away_but_not_what_the_callbacks_need() -> None:
 
     wanted = {"NoNewPrivileges": "yes", "ProtectSystem": "strict", "CapabilityBoundingSet": ""}
     assert wanted.items() <= options.items()
+    growing = {"RestartSec": "2s", "RestartSteps": "5", "RestartMaxDelaySec": "1min"}
+    assert growing.items() <= options.items(), "SAFETY 2: growing pauses in a crash loop"
     # cffi's callbacks fail with MemoryError under it, and with them every handshake
     assert "MemoryDenyWriteExecute" not in options
 

@@ -230,7 +230,7 @@ async def test_a_writer_that_is_cancelled_leaves_all_or_nothing(
 
 
 def test_postgresql_is_refused_with_a_sentence() -> None:
-    with pytest.raises(ConfigError, match="the store postgresql:// is not supported yet; write"):
+    with pytest.raises(ConfigError, match="the store postgresql:// is not supported; write"):
         Store("postgresql://fleet@db/fleet")
 
 

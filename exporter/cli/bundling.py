@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from exporter.anchors import Profile, TrustStore
 from exporter.certificates import Certificate, describe, names_of, read_pem
+from exporter.cli.core_file import leave_no_core
 from exporter.cli.recovery import Asked
 from exporter.cli.stores import stores_of
 from exporter.cli.terminal import safe
@@ -50,6 +51,7 @@ from exporter.verdicts.model import Verdict
 _BAD_NEWS = 1
 _MAX_BYTES = 2**20
 _SIGNER_S = 120.0
+_EARLY = timedelta(minutes=5)  # whoever signs has a clock of its own
 
 _Key = CertificateIssuerPrivateKeyTypes
 
@@ -61,6 +63,7 @@ def make_bundle(asked: Asked) -> int:
         ConfigError: an option cannot be followed.
         CertificateError: a file holds something else, or nothing good came back from the signer.
     """
+    leave_no_core()  # the CA's key and its passphrase come into this process
     _check(asked)
     now = SystemClock().now()
     request = read_request(_read(asked.csr), what=str(asked.csr))
@@ -76,6 +79,7 @@ def make_bundle(asked: Asked) -> int:
     # A signer may take its time, and what it made begins after we asked
     verdicts = _judged((*chain, *authorities), chain, stores, names, SystemClock().now())
     _tell(leaf, names, verdicts)
+    _warn_of_an_early_end(verdicts, now + wanted.lifetime)
     if not all(verdict.verified for verdict in verdicts):
         click.echo("Not accepted by every trust store: nothing was written.", err=True)
         return _BAD_NEWS
@@ -234,6 +238,19 @@ def _tell(leaf: Certificate, names: Sequence[str], verdicts: Sequence[Verdict]) 
     for verdict in verdicts:
         said = "accepted" if verdict.verified else f"refused: {verdict.detail}"
         click.echo(f"  {safe(verdict.trust_store)}: {safe(said)}")
+
+
+def _warn_of_an_early_end(verdicts: Sequence[Verdict], wanted: datetime) -> None:
+    """Say on standard error which stores accept it for less long than was asked for."""
+    for verdict in verdicts:
+        ends = verdict.not_after
+        if ends is not None and ends < wanted - _EARLY:
+            click.echo(
+                f"warning: {safe(verdict.trust_store)} accepts it only until"
+                f" {ends:%Y-%m-%d %H:%M} UTC, not until {wanted:%Y-%m-%d} as asked for: the CA, or"
+                " what the signer made, ends then. The rotation that follows must be over before.",
+                err=True,
+            )
 
 
 def _all_files(made: Bundle, signer: Certificate, key: _Key | None) -> Mapping[str, bytes]:

@@ -1,11 +1,9 @@
 """Runs the service or the agent in an event loop until a signal; it does end, whatever hangs."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
-import resource
 import signal
 import threading
 from collections.abc import Callable, Coroutine
@@ -16,6 +14,7 @@ import uvloop
 
 from exporter import systemd
 from exporter.app import run_service
+from exporter.cli.core_file import leave_no_core
 from exporter.cli.errors import first_of
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ def run_until_stopped(work: Work) -> None:
     Raises:
         ExporterError: what ended it that somebody can act on.
     """
-    _without_core()
+    leave_no_core()
     try:
         uvloop.run(_until_stopped(work))
     except BaseExceptionGroup as group:
@@ -78,12 +77,6 @@ async def _until_stopped(work: Work) -> None:
         _end_for_certain()
         systemd.notify("STOPPING=1")
         raise _Stopped
-
-
-def _without_core() -> None:
-    """Leave no core file behind: tokens and keys would lie in it."""
-    with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it, and has set its own
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _end_for_certain() -> None:

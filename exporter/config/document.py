@@ -198,12 +198,12 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if isinstance(value, BaseModel):
         return "see below"
-    if value is None or value == "":
+    if value in (None, "", (), {}):
         return "none"
     if isinstance(value, float):
         return f"`{format_duration(value)}`"
-    if isinstance(value, tuple | dict):
-        return "none" if not value else f"`{value}`"
+    if isinstance(value, tuple):
+        return f"`{', '.join(str(one) for one in value)}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value.value if isinstance(value, Enum) else value}`"

@@ -22,24 +22,16 @@ from exporter.targets.model import Target
 from exporter.targets.options import DeviceClass
 from exporter.targets.options import Options as TargetOptions
 from exporter.trust_store.options import Options as TrustSyncOptions
-from exporter.urls import refuse_password, split_url
+from exporter.urls import SQLITE, fault_of_store, refuse_password, split_url
 from exporter.web.options import Listen, ListenAddress, ProbeEndpointOptions
 from exporter.web.options import Options as WebOptions
-from exporter.wording import shown
-
-_SQLITE = "sqlite:///"
 
 
 def _store_url(text: str) -> str:
-    parts = split_url(text)
-    refuse_password(parts)
-    if text.startswith(_SQLITE) and len(text) > len(_SQLITE):
-        return text
-    if parts.scheme == "postgresql" and parts.hostname:
-        return text
-    raise ValueError(
-        f"{shown(text)} is not a store; write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
-    )
+    refuse_password(split_url(text))
+    if fault := fault_of_store(text):
+        raise ValueError(fault)
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +56,8 @@ class Config(BaseModel):
     web: WebOptions = Field(WebOptions(), description="TLS and passwords of the service.")
     store: Annotated[str, AfterValidator(_store_url)] = Field(
         "sqlite:///state.db",
-        description="Durable state. The default is in `$STATE_DIRECTORY` under systemd, else"
-        " beside this file. PostgreSQL's password comes from its own `passfile`.",
+        description="Durable state, a file of SQLite; there is no other kind. The default is in"
+        " `$STATE_DIRECTORY` under systemd, else beside this file.",
     )
     trust_stores: tuple[TrustStoreSection, ...] = Field(
         (), description="Named sets of anchors (CA certificates)."
@@ -129,10 +121,10 @@ def anchored(config: Config, folder: Path, environ: Mapping[str, str] = os.envir
 
 
 def _anchored_store(config: Config, folder: Path, environ: Mapping[str, str]) -> str:
-    if not config.store.startswith(_SQLITE) or config.store == f"{_SQLITE}:memory:":
+    if config.store == f"{SQLITE}:memory:":
         return config.store
     # systemd.exec(5): several StateDirectory= are joined by colons
     state = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if state and "store" not in config.model_fields_set:
         folder = Path(state)
-    return _SQLITE + str(folder / config.store.removeprefix(_SQLITE))
+    return SQLITE + str(folder / config.store.removeprefix(SQLITE))

@@ -50,7 +50,10 @@ class Options(BaseModel):
     )
     client_key_file: Path | None = Field(None, description="Its private key, PEM, not encrypted.")
     control_targets: tuple[str, ...] = Field(
-        (), description="HOST:PORT that always answers; tells a dead fleet from our own blindness."
+        (),
+        description="HOST:PORT that always answers; tells a dead fleet from our own blindness."
+        " Without one nothing tells it: set one, on the gateways' network path, before anything"
+        " may act.",
     )
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,13 @@ def bundle(site: Path, *more: str, key: str = "old.key") -> Ended:
     return Ended(code=ran.returncode, out=ran.stdout, err=ran.stderr)
 
 
-def at_a_terminal(site: Path, *more: str, key: str, typed: bytes) -> tuple[int, str]:
-    """Run it at a terminal of its own and type when it asks; status and what was shown."""
+def at_a_terminal(
+    site: Path, *more: str, key: str, typed: bytes, asked: Callable[[int], None] = lambda _: None
+) -> tuple[int, str]:
+    """Run it at a terminal of its own; when it asks, call ``asked`` with its id, and type.
+
+    Status and what was shown.
+    """
     master, slave = pty.openpty()
     try:
         process = subprocess.Popen(
@@ -70,6 +76,7 @@ def at_a_terminal(site: Path, *more: str, key: str, typed: bytes) -> tuple[int, 
         while chunk := _read(master):
             shown += chunk
             if b"Passphrase" in shown and not is_typed:
+                asked(process.pid)
                 os.write(master, typed)
                 is_typed = True
         return process.wait(timeout=60), shown.decode()
@@ -138,6 +145,20 @@ def test_no_key_is_in_the_bundle_nor_on_the_terminal(site: Path) -> None:
     assert "PRIVATE KEY" not in ran.out + ran.err
 
 
+def test_a_ca_that_ends_before_it_shortens_it_with_a_warning(site: Path) -> None:
+    openssl(
+        "req", "-x509", "-key", "old.key", "-out", "old.pem", "-subj", "/CN=old CA", "-days", "9",
+        cwd=site,
+    )  # fmt: skip
+
+    ran = bundle(site, "--trust-store", "fw-4.2=old.pem")
+
+    assert ran.code == 0
+    ends = ran.out.partition(", until ")[2].partition("\n")[0]
+    assert f"warning: fw-4.2 accepts it only until {ends}, not until " in ran.err
+    assert "must be over before" in ran.err
+
+
 def test_a_store_that_refuses_it_leaves_nothing_behind(site: Path) -> None:
     ran = bundle(site, "--trust-store", "fw-4.2=old.pem", "--trust-store", "fw-5=new.pem")
 
@@ -155,6 +176,18 @@ def test_the_passphrase_is_asked_for_on_the_terminal(site: Path) -> None:
     assert status == 0
     assert "Passphrase of old.enc" in shown
     assert "sesame" not in shown
+
+
+def test_no_core_file_can_hold_the_cas_key(site: Path) -> None:
+    limits: list[str] = []
+
+    at_a_terminal(
+        site, "--trust-store", "old.pem", key="old.enc", typed=b"sesame\n",
+        asked=lambda pid: limits.extend(Path(f"/proc/{pid}/limits").read_text().splitlines()),
+    )  # fmt: skip
+
+    (core,) = [line for line in limits if "core file" in line]
+    assert core.split()[4:6] == ["0", "0"]
 
 
 def test_a_wrong_passphrase_is_a_sentence(site: Path) -> None:

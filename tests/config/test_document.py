@@ -46,6 +46,7 @@ def test_the_pages_example_is_accepted(tmp_path: Path) -> None:
         " (at least `1s`, at most `1d`) |",
         "| `name` | text | required | Unique; the label `target` or `device`. |",
         "| `listen` | `HOST:PORT` | `127.0.0.1:9883` |",
+        "| `message_keys` | list of texts | `MESSAGE, message, msg, ",
         "### `targets.static[]`",
     ],
 )

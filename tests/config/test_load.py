@@ -129,8 +129,9 @@ def test_a_store_that_was_written_is_not_moved_by_systemd(folder: Path) -> None:
     assert config.store == f"sqlite:///{folder}/my.db"
 
 
-@pytest.mark.parametrize("store", ["sqlite:///:memory:", "postgresql://fleet@db/fleet"])
-def test_a_store_that_is_no_file_stays_as_written(folder: Path, store: str) -> None:
+def test_a_store_that_is_no_file_stays_as_written(folder: Path) -> None:
+    store = "sqlite:///:memory:"
+
     assert loaded(folder, EMPTY + f"store: '{store}'\n").store == store
 
 
