@@ -123,7 +123,10 @@ class ServiceHands:
         return Returned(back=back, by_ticket=by_ticket - back, refusing=refusing)
 
     async def look(self, gateway: str, chain: Sequence[str], leaf: str) -> Looked:
-        """Look by every way: each address, version, signature, with and without a name."""
+        """Look by every way: each address, version, signature, with and without a name.
+
+        By each way several times, to meet each worker, as long as what is meant is shown.
+        """
         target = self._gateways.target(gateway)
         addresses = await self._ways.to(target) if target is not None else ()
         if target is None or not addresses:
@@ -146,7 +149,7 @@ class ServiceHands:
     ) -> Looked:
         name = endpoint_of(target).server_name
         looker = Looker(self._clock, Thoroughness(server_names=(name,) if name else ()))
-        seen = await looker.round(addresses)
+        seen = await looker.rounds(addresses, chain)
         fault = fault_of(seen, chain)
         said = "; ".join(filter(None, (fault, kinds_beside(seen)))) if fault else ""
         return Looked(fingerprint=leaf_of(seen), fault=said)

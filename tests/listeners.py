@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 
 from tests.pki import Issued
@@ -184,6 +185,26 @@ def load_chain(context: ssl.SSLContext, directory: Path, chain: Sequence[Issued]
     file = directory / "served.pem"
     file.write_bytes(chain[0].key_pem + b"".join(issued.pem for issued in chain))
     context.load_cert_chain(file)
+
+
+def by_name(name: str, named: ssl.SSLContext, others: ssl.SSLContext) -> ssl.SSLContext:
+    """Settings of ``named`` for who asks for ``name``, of ``others`` for all else and no name."""
+    return _choosing(lambda asked: named if asked == name else others)
+
+
+def by_turns(*workers: ssl.SSLContext) -> ssl.SSLContext:
+    """Settings of the next one for each connection, as if each came to another worker."""
+    turn = cycle(workers)
+    return _choosing(lambda _asked: next(turn))
+
+
+def _choosing(choose: Callable[[str | None], ssl.SSLContext]) -> ssl.SSLContext:
+    def chosen(connection: ssl.SSLObject, asked: str | None, _own: ssl.SSLContext) -> None:
+        connection.context = choose(asked)
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = chosen  # called for clients that send no name, too
+    return context
 
 
 def demand_client_certificate(

@@ -27,7 +27,7 @@ from tests.daemons import free_port, nginx
 from tests.drill.standing import TLS_LOG_FORMAT
 from tests.fake_gateway import FakeGateway, Handler
 from tests.gateway.agent.shifted_clock import ShiftedClock
-from tests.listeners import listening, load_chain, say_nothing, server_context
+from tests.listeners import by_name, by_turns, listening, load_chain, say_nothing, server_context
 from tests.pki import Issued, make_leaf, new_key
 from tests.test_hands import (
     CHANGED,
@@ -157,6 +157,60 @@ async def test_a_gateway_that_goes_back_on_one_address_only_is_not_rolled_back(
         assert str(facts["detail"]).startswith(f"[::1]:{other} ")
         assert f"the leaf {fingerprint(NEW)[:16]} is served, not" in str(facts["detail"])
     assert len(fake.asked("rollback")) == 1  # what was said to be done is not asked for again
+
+
+@pytest.mark.parametrize(
+    "right",
+    [{"named"}, {"others"}, {"named", "others"}],
+    ids=["for who names it", "for who names none", "for both"],
+)
+async def test_a_gateway_that_goes_back_for_one_server_name_only_is_not_rolled_back(
+    right: set[str], tmp_path: Path
+) -> None:
+    fake, secrets = after_the_rotation(), tmp_path / "secrets"
+    contexts = {name: server_context(secrets, [NEW]) for name in ("named", "others")}
+    both = by_name(NAME, contexts["named"], contexts["others"])
+    async with listening(say_nothing, tls=both) as port, fake.serving() as api:
+        fake.script("rollback", says_success(fake, secrets, *(contexts[one] for one in right)))
+        async with working(tmp_path, address=f"127.0.0.1:{port}", api=api) as work:
+            intent = await work.carry_out.serve(await work.intend())
+            facts = await work.last_facts()
+
+    if len(right) == 2:
+        assert (intent.stage, intent.ending) == (Stage.SERVED, None)
+    else:
+        asked = "without a server name" if right == {"named"} else f"as {NAME}"
+        assert (intent.stage, intent.ending) == (Stage.ENDED, Ending.UNPROVEN)
+        assert str(facts["detail"]).startswith(f"127.0.0.1:{port} {asked}")
+        assert f"the leaf {fingerprint(NEW)[:16]} is served, not" in str(facts["detail"])
+    assert len(fake.asked("rollback")) == 1
+
+
+@pytest.mark.parametrize(
+    ("workers", "right"),
+    [(2, 1), (16, 15), (16, 16)],
+    ids=["one of two", "all but one of 16", "all"],
+)
+async def test_a_gateway_of_which_not_every_worker_goes_back_is_not_rolled_back(
+    workers: int, right: int, tmp_path: Path
+) -> None:
+    fake, secrets = after_the_rotation(), tmp_path / "secrets"
+    contexts = [server_context(secrets, [NEW]) for _ in range(workers)]
+    async with (
+        listening(say_nothing, tls=by_turns(*contexts)) as port,
+        fake.serving() as api,
+    ):
+        fake.script("rollback", says_success(fake, secrets, *contexts[:right]))
+        async with working(tmp_path, address=f"127.0.0.1:{port}", api=api) as work:
+            intent = await work.carry_out.serve(await work.intend())
+            facts = await work.last_facts()
+
+    if right == workers:
+        assert (intent.stage, intent.ending) == (Stage.SERVED, None)
+    else:
+        assert (intent.stage, intent.ending) == (Stage.ENDED, Ending.UNPROVEN)
+        assert f"the leaf {fingerprint(NEW)[:16]} is served, not" in str(facts["detail"])
+    assert len(fake.asked("rollback")) == 1
 
 
 async def test_a_gateway_that_goes_back_for_one_kind_of_key_only_is_not_rolled_back(

@@ -74,6 +74,18 @@ DOING: Mapping[str, str] = {
     "says success and serves the old one": (
         f"{S}test_an_agent_that_says_success_and_serves_the_old_one_has_not_served"
     ),
+    "only one address is right": (
+        "test_hands_at_work.py"
+        "::test_a_gateway_that_goes_back_on_one_address_only_is_not_rolled_back"
+    ),
+    "only one SNI is right": (
+        "test_hands_at_work.py"
+        "::test_a_gateway_that_goes_back_for_one_server_name_only_is_not_rolled_back"
+    ),
+    "only one worker is right": (
+        "test_hands_at_work.py"
+        "::test_a_gateway_of_which_not_every_worker_goes_back_is_not_rolled_back"
+    ),
     "only IPv6, one SNI, one worker is right": (
         f"{S}test_one_way_that_shows_another_leaf_is_no_proof"
     ),

@@ -82,6 +82,20 @@ class Looker:
         ways = [*_ways(able, addresses, names), *_ways(rest, addresses, names[:1])]
         return [*first, *await self._look(ways)]
 
+    async def rounds(self, addresses: Sequence[Address], expected: Sequence[str]) -> list[Seen]:
+        """Return likewise what as many rounds were shown as it takes to meet each worker.
+
+        The first one that was shown something else than ``expected`` is the last; who was refused
+        does not come again.
+        """
+        seen = await self.round(addresses)
+        again = [one.way for one in seen if not one.is_refused]
+        for _ in range(self._thoroughness.rounds - 1):
+            if fault_of(seen, expected) is not None:
+                break
+            seen += await self._look(again)
+        return seen
+
     async def fault(
         self,
         addresses: Sequence[Address],
