@@ -105,8 +105,9 @@ class Options(BaseModel):
     )
     token_file: Path | None = Field(
         None,
-        description="File with a bearer token, one line, that opens `POST /-/reload`, and reading"
-        " where passwords are set.",
+        description="File with a bearer token, one line, that opens every POST of this section"
+        " (`/-/reload`, `/api/v1/remediation/…`, `/api/v1/rotation/…`), and reading where"
+        " passwords are set. Read with the configuration.",
     )
 
     @model_validator(mode="after")
