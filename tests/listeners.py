@@ -21,10 +21,12 @@ async def listening(
     *,
     host: str = "127.0.0.1",
     tls: ssl.SSLContext | None = None,
+    at: socket.socket | None = None,
 ) -> AsyncIterator[int]:
     """The port where each connection is given to ``handler``; closed when that returns.
 
-    ``host`` is one address: of several each has a port of its own.
+    ``host`` is one address: of several each has a port of its own. Or it listens ``at`` a Unix
+    socket, which has no port: 0.
     """
     running: set[asyncio.Task[None]] = set()
 
@@ -43,9 +45,12 @@ async def listening(
             with suppress(OSError, ssl.SSLError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, host, 0, ssl=tls)
+    if at is None:
+        server = await asyncio.start_server(serve, host, 0, ssl=tls)
+    else:
+        server = await asyncio.start_server(serve, sock=at, ssl=tls)
     try:
-        yield int(server.sockets[0].getsockname()[1])
+        yield 0 if at else int(server.sockets[0].getsockname()[1])
     finally:
         for one in server.sockets:
             asyncio.get_running_loop().remove_reader(one)

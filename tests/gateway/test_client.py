@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+import select
 import socket
 import ssl
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.fake_gateway import (
     stalling_mid_body,
 )
 from tests.gateway.apis import ASKING, CHANGE, SAFE, EagerClock, api_of
+from tests.jumping_time import in_no_time, jumping_loop, timed
 
 R = GatewayReason
 TOKEN = "s3cr3t-t0k3n"  # noqa: S105 - the one that must not be seen
@@ -117,6 +119,53 @@ async def test_a_change_is_sent_once_and_its_outcome_unknown_unless_it_was_refus
 
     assert (error.reason, error.is_outcome_unknown) == (reason, is_unknown)
     assert len(gateway.asked(CHANGE)) == 1
+
+
+class HoldingClock(EagerClock):
+    """Lets the loop's time stand still, after a pause, until the next request has arrived."""
+
+    async def sleep(self, seconds: float) -> None:
+        jumping_loop().hold()
+
+
+@pytest.mark.parametrize(("call", "tries", "wanted_s"), [(SAFE, 3, 9.0), (CHANGE, 1, 20.0)])
+def test_an_answer_is_waited_for_as_long_as_it_is_configured(
+    call: str, tries: int, wanted_s: float
+) -> None:
+    async def stall(_request: web.Request) -> web.StreamResponse:
+        jumping_loop().release()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    async def failure() -> tuple[GatewayError, float]:
+        gateway = FakeGateway()
+        gateway.script(call, *[stall] * tries)
+        limits = {"timeout": 3, "change_timeout": 20}
+        async with gateway.serving() as url:
+            jumping_loop().hold()
+            return await timed(failure_of(url, call, clock=HoldingClock(), **limits))
+
+    error, took_s = in_no_time(failure())
+
+    assert error.reason is R.TIMEOUT
+    assert took_s == pytest.approx(wanted_s)
+
+
+@pytest.mark.parametrize(("change_timeout", "wanted_s"), [(4, 2.0), (20, 10.0), (60, 10.0)])
+def test_a_connection_has_half_of_the_time_and_ten_seconds_at_most(
+    change_timeout: int, wanted_s: float
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+        socket.create_connection(full.getsockname()),
+    ):
+        select.select([full], [], [], 30)  # the only place of its queue is taken from now on
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        clock = EagerClock()
+        failure = failure_of(url, CHANGE, clock=clock, change_timeout=change_timeout)
+        _, took_s = in_no_time(timed(failure))
+
+    assert took_s == pytest.approx(wanted_s * (1 + len(clock.slept_s)))
 
 
 async def test_no_library_sends_a_change_again_behind_our_back(

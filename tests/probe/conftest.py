@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from exporter.certificates import CertificateCache
-from exporter.clock import SystemClock
+from exporter.clock import Clock, SystemClock
 from exporter.observations import Observation
 from exporter.probe.client_files import ClientFiles
 from exporter.probe.model import Endpoint, Limits, Tools
@@ -48,8 +48,9 @@ def pki() -> Pki:
     )
 
 
-def new_prober(credentials: ClientFiles | None = None) -> TlsProber:
-    return TlsProber(Tools(clock=SystemClock(), certificates=CertificateCache()), credentials)
+def new_prober(credentials: ClientFiles | None = None, clock: Clock | None = None) -> TlsProber:
+    tools = Tools(clock=clock or SystemClock(), certificates=CertificateCache())
+    return TlsProber(tools, credentials)
 
 
 def at(port: int, *, host: str = "127.0.0.1", server_name: str | None = "gw.test") -> Endpoint:

@@ -1,6 +1,7 @@
 """A server with a service behind it that says what a test wants."""
 
 import asyncio
+import socket
 import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -32,6 +33,7 @@ from exporter.web.options import Options, parse_listen
 from exporter.web.reach import Reach
 from exporter.web.server import Opened, Server
 from exporter.web.service import Readiness
+from tests.jumping_time import joined
 
 FIRST_FREE = parse_listen("127.0.0.1:0")
 READY = Readiness(is_ready=True, sentence="Ready.")
@@ -169,6 +171,23 @@ async def serving(
     server = Server(service, SystemClock(), further=further, opened=opened)  # type: ignore[arg-type]  # routes, as the caller knows
     async with server.listening(FIRST_FREE, options or Options()) as url:
         yield url, server
+
+
+@asynccontextmanager
+async def joined_to(server: Server) -> AsyncIterator[socket.socket]:
+    """A client's end of a connection to a server that listens, past TCP: see ``jumping_time``."""
+    assert server._runner.server is not None
+    async with joined(server._guard.protocols_of(server._runner.server)) as client:
+        yield client
+
+
+class Endless(FakeService):
+    """Its looks never end by themselves."""
+
+    async def look(self, endpoint: Endpoint, limits: Limits) -> Observation:
+        self.is_looking.set()
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 def write(path: Path, *parts: bytes) -> Path:

@@ -1,14 +1,20 @@
-"""Connections that would tie up the server; real sockets, with short times."""
+"""Connections that would tie up the server; real sockets, with short times.
+
+Beside it the same with the times as they are, to the instant, in a loop's own time.
+"""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from exporter.web.guard import Guard
+from exporter.web.guard import ANSWER_S, HEADER_S, Guard
+from tests.jumping_time import LoopClock, in_no_time, joined, timed
+from tests.jumping_time import read_to_end as end_of
 
 BIG = b"x" * 8_000_000
 
@@ -22,21 +28,28 @@ async def big(_request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def guarded(guard: Guard) -> AsyncIterator[int]:
+async def running(guard: Guard) -> AsyncIterator[Callable[[], asyncio.Protocol]]:
+    """What makes the protocol of a connection."""
     app = web.Application(middlewares=[guard.middleware])
     app.router.add_get("/", hello)
     app.router.add_get("/big", big)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     assert runner.server is not None
-    server = await asyncio.get_running_loop().create_server(
-        guard.protocols_of(runner.server), "127.0.0.1", 0
-    )
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield guard.protocols_of(runner.server)
     finally:
-        server.close()
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def guarded(guard: Guard) -> AsyncIterator[int]:
+    async with running(guard) as protocol:
+        server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
 
 
 async def read_to_end(reader: asyncio.StreamReader) -> bytes:
@@ -156,3 +169,92 @@ async def test_one_connection_too_many_is_closed_and_the_others_live() -> None:
         assert b"200 OK" in await first[0].readuntil(b"hello")
         for writer in (first[1], second[1], closing):
             writer.close()
+
+
+Said = Callable[[socket.socket], Coroutine[Any, Any, None]]
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+BEGUN = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "
+
+
+async def send(client: socket.socket, data: bytes) -> None:
+    await asyncio.get_running_loop().sock_sendall(client, data)
+
+
+async def be_answered(client: socket.socket) -> None:
+    await send(client, REQUEST)
+    answer = b""
+    while not answer.endswith(b"hello"):
+        more = await asyncio.get_running_loop().sock_recv(client, 65_536)
+        assert more, "cut off"
+        answer += more
+
+
+async def drip(client: socket.socket) -> None:
+    await send(client, BEGUN)
+    while True:
+        await LoopClock().sleep(0.7)
+        await send(client, b"x")
+
+
+def cut_off_after_s(*, first: Said | None = None, then: Said) -> float:
+    """Seconds from the moment when ``then`` begins to the end of the connection."""
+
+    async def seconds() -> float:
+        async with running(Guard()) as protocol, joined(protocol) as client:
+            if first is not None:
+                await first(client)
+            async with asyncio.TaskGroup() as tasks:
+                saying = tasks.create_task(then(client))
+                _, took_s = await timed(end_of(client))
+                saying.cancel()
+            return took_s
+
+    return in_no_time(seconds())
+
+
+@pytest.mark.parametrize("said", [b"", BEGUN])
+def test_a_header_has_ten_seconds(said: bytes) -> None:
+    took_s = cut_off_after_s(then=lambda client: send(client, said))
+
+    assert took_s == pytest.approx(10.0)
+
+
+def test_dripping_buys_no_time_at_all() -> None:
+    assert cut_off_after_s(then=drip) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("then", [lambda client: send(client, BEGUN), drip])
+def test_the_next_header_has_ten_seconds_from_its_first_byte(then: Said) -> None:
+    async def be_answered_and_rest(client: socket.socket) -> None:
+        await be_answered(client)
+        await LoopClock().sleep(7)
+
+    took_s = cut_off_after_s(first=be_answered_and_rest, then=then)
+
+    assert took_s == pytest.approx(10.0)
+
+
+def test_an_idle_connection_outlasts_both_times() -> None:
+    async def rest_between_two() -> None:
+        async with running(Guard()) as protocol, joined(protocol) as client:
+            await be_answered(client)
+            await LoopClock().sleep(HEADER_S + ANSWER_S)
+            await be_answered(client)
+
+    in_no_time(rest_between_two())
+
+
+def test_a_client_that_does_not_read_has_a_minute() -> None:
+    async def open_at(*moments_s: float) -> list[bool]:
+        guard = Guard()
+        loop = asyncio.get_running_loop()
+        async with running(guard) as protocol, joined(protocol) as client:
+            await send(client, b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+            began_s, is_open = loop.time(), []
+            for moment_s in moments_s:
+                await LoopClock().sleep(began_s + moment_s - loop.time())
+                is_open.append(bool(guard._open))
+            assert len(await end_of(client)) < len(BIG)
+            return is_open
+
+    assert in_no_time(open_at(59.99, 60.01)) == [True, False]

@@ -15,9 +15,19 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.targets.entries import SYSTEM_STORE
 from exporter.web import probe_endpoint
+from exporter.web.server import Server
+from tests.jumping_time import found_at, in_no_time, read_to_end, timed, unix_listener
 from tests.listeners import demand_client_certificate, listening, say_nothing, server_context
 from tests.pki import Issued, certificate_of, make_ca, make_leaf, utc
-from tests.web.serving import LIMITS, FakeService, gateway, serving, store_of
+from tests.web.serving import (
+    LIMITS,
+    Endless,
+    FakeService,
+    gateway,
+    joined_to,
+    serving,
+    store_of,
+)
 
 CA = make_ca("endpoint CA")
 GOOD = make_leaf(CA, "gw.test")
@@ -260,6 +270,66 @@ async def test_whoever_waits_for_a_place_waits_within_its_own_time(
 
     assert status == 200
     assert values(text)["probe_success"] == 0
+
+
+async def probe_s(server: Server, name: str, *, within_s: int) -> tuple[str, float]:
+    """What ``/probe`` answers, and after how many seconds of the loop."""
+    async with joined_to(server) as client:
+        request = (
+            f"GET /probe?target={name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+            f"X-Prometheus-Scrape-Timeout-Seconds: {within_s}\r\n\r\n"
+        )
+        await asyncio.get_running_loop().sock_sendall(client, request.encode())
+        answer, took_s = await timed(read_to_end(client))
+    head, _, text = answer.decode().partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200 ")
+    return text, took_s
+
+
+@pytest.mark.parametrize(("within_s", "wanted_s"), [(1, 0.5), (2, 1.5), (10, 9.5), (600, 90.0)])
+def test_a_look_without_end_is_told_when_its_time_is_over(within_s: int, wanted_s: float) -> None:
+    async def seconds() -> tuple[str, float]:
+        service = Endless(targets=[gateway("gw-1", "127.0.0.1:1", "fw")], stores=[STORE])
+        async with serving(service) as (_, server):
+            return await probe_s(server, "gw-1", within_s=within_s)
+
+    text, took_s = in_no_time(seconds())
+
+    assert values(text)["probe_failure_reason:handshake_timeout"] == 1
+    assert took_s == pytest.approx(wanted_s)
+
+
+@pytest.mark.parametrize(("within_s", "wanted_s"), [(1, 0.45), (2, 1.35), (600, 30.0)])
+def test_a_silent_endpoint_is_told_with_some_of_the_time_left(
+    within_s: int, wanted_s: float
+) -> None:
+    async def seconds() -> tuple[str, float]:
+        service = FakeService(targets=[gateway("gw-1", "127.0.0.1:1", "fw")], stores=[STORE])
+        async with serving(service) as (_, server):
+            with unix_listener() as silent, found_at(silent):
+                return await probe_s(server, "gw-1", within_s=within_s)
+
+    text, took_s = in_no_time(seconds())
+
+    assert values(text)["probe_failure_reason:handshake_timeout"] == 1
+    assert took_s == pytest.approx(wanted_s)
+
+
+def test_the_time_of_whoever_waits_for_a_place_runs_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probe_endpoint, "AT_ONCE", 1)
+
+    async def seconds() -> float:
+        service = Endless(targets=[gateway("gw-1", "127.0.0.1:1", "fw")], stores=[STORE])
+        async with serving(service) as (_, server), asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(probe_s(server, "gw-1", within_s=60))
+            await service.is_looking.wait()
+            _, took_s = await probe_s(server, "gw-1", within_s=2)
+            first.cancel()
+            return took_s
+
+    assert in_no_time(seconds()) == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import gzip
 import io
 import ssl
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,8 +20,17 @@ from exporter.errors import ConfigError, Fault
 from exporter.web.negotiate import OPENMETRICS_TYPE, TEXT_TYPE
 from exporter.web.options import Options, parse_listen
 from exporter.web.service import Readiness
+from tests.jumping_time import in_no_time
 from tests.pki import CLIENT_AUTH, Issued, make_ca, make_leaf
-from tests.web.serving import FIRST_FREE, FakeService, serving, write
+from tests.web.serving import (
+    FIRST_FREE,
+    Endless,
+    FakeService,
+    gateway,
+    joined_to,
+    serving,
+    write,
+)
 
 USERS = {"ops": bcrypt.hashpw(b"s3cret", bcrypt.gensalt(4)).decode()}
 AUTH = {"Authorization": "Basic " + base64.b64encode(b"ops:s3cret").decode()}
@@ -382,3 +392,28 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
         session.post(f"{url}/logs", data=io.BytesIO(b"a" * 3_000_000)) as answer,
     ):
         assert answer.status == 413
+
+
+HANGING = (
+    b"GET /metrics HTTP/1.1\r\nHost: a\r\n",
+    b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 200,
+    b"GET /fleet/events HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST /-/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n",
+    b"GET /probe?target=gw-1 HTTP/1.1\r\nHost: a\r\n\r\n",
+)
+
+
+def test_an_end_gives_requests_a_second_twice_whatever_hangs() -> None:
+    async def end_s() -> float:
+        service = Endless(targets=[gateway("gw-1", "127.0.0.1:1")], chunks=[b"x" * 1_000_000])
+        loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as clients:
+            async with serving(service) as (_, server):
+                for said in HANGING:
+                    client = await clients.enter_async_context(joined_to(server))
+                    await loop.sock_sendall(client, said)
+                await service.is_looking.wait()
+                began_s = loop.time()
+            return loop.time() - began_s
+
+    assert in_no_time(end_s()) == pytest.approx(2.0)
