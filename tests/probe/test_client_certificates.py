@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -77,19 +78,42 @@ async def test_with_our_certificate_the_handshake_is_done(
     assert seen.client_certificate_requested is True
 
 
+def refuse_what_is_revoked(context: ssl.SSLContext, directory: Path, pki: Pki) -> None:
+    """Have the server ask a list of the clients' CA, on which the client's certificate is."""
+    now = SystemClock().now()
+    entry = x509.RevokedCertificateBuilder()
+    entry = entry.serial_number(pki.client.certificate.serial_number).revocation_date(now)
+    crl = x509.CertificateRevocationListBuilder()
+    crl = crl.issuer_name(pki.client_root.certificate.subject)
+    crl = crl.last_update(now - timedelta(days=1)).next_update(now + timedelta(days=1))
+    signed = crl.add_revoked_certificate(entry.build()).sign(pki.client_root.key, hashes.SHA256())
+    path = directory / "clients.crl"
+    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    context.load_verify_locations(path)
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
-    ("kind", "reason"), [("stranger", Reason.UNKNOWN_CA), ("expired", Reason.EXPIRED)]
+    ("kind", "reason"),
+    [
+        ("stranger", Reason.UNKNOWN_CA),
+        ("expired", Reason.EXPIRED),
+        ("revoked", Reason.REVOKED),
+    ],
 )
 async def test_a_wrong_certificate_of_ours_is_told_by_the_servers_alert(
     pki: Pki, tmp_path: Path, version: ssl.TLSVersion, kind: str, reason: Reason
 ) -> None:
     start = pki.client.certificate.not_valid_before_utc.replace(year=2020)
     expired = make_leaf(pki.client_root, "old prober", not_before=start, purposes=(CLIENT_AUTH,))
-    shown = {"stranger": pki.stranger, "expired": expired}[kind]
+    shown = {"stranger": pki.stranger, "expired": expired, "revoked": pki.client}[kind]
     prober = new_prober(files_of(tmp_path, shown))
+    context = demanding(pki, tmp_path, version)
+    if kind == "revoked":
+        refuse_what_is_revoked(context, tmp_path, pki)
 
-    with alerting(demanding(pki, tmp_path, version)) as port:
+    with alerting(context) as port:
         seen = await prober(at(port), AMPLE)
 
     assert (seen.handshake, seen.reason, seen.rejected_by) == (False, reason, ToldBy.PEER)

@@ -13,8 +13,10 @@ import pytest
 import uvloop
 
 from exporter.clock import SystemClock
+from exporter.handshake_log.identity import Identity
 from exporter.observations import Observation, Reason, ToldBy
 from exporter.probe.client_files import ClientFiles
+from exporter.targets.model import Inventory, Role, Target
 from tests.daemons import (
     Daemon,
     free_port,
@@ -26,6 +28,7 @@ from tests.daemons import (
     write_key,
     write_pem,
 )
+from tests.handshake_log.records import handshakes
 from tests.probe.conftest import AMPLE, Pki, at, names_of, new_prober
 
 pytestmark = pytest.mark.slow
@@ -212,7 +215,7 @@ def test_a_rude_prober_would_show_in_the_same_logs(pki: Pki, tmp_path: Path, kin
 @pytest.mark.parametrize(
     ("kind", "version"), [pair for pair in KINDS_AND_VERSIONS if pair[0] in REFUSING]
 )
-def test_a_look_without_the_demanded_certificate_leaves_one_line_of_error_at_most(
+def test_a_look_without_the_demanded_certificate_leaves_one_line_at_most_and_charges_no_device(
     pki: Pki, tmp_path: Path, kind: str, version: str
 ) -> None:
     with serving(pki, tmp_path, kind, version=version, asks=True) as (server, port):
@@ -227,3 +230,17 @@ def test_a_look_without_the_demanded_certificate_leaves_one_line_of_error_at_mos
     # mosquitto tells one refusal twice more: the client's end, and again with the address
     told = [line for line in errors if kind != "mosquitto" or "OpenSSL Error" in line]
     assert len(told) <= LOOKS, told
+    assert_told_apart(server, kind)
+
+
+def assert_told_apart(server: Daemon, kind: str) -> None:
+    """By our address where the log tells one: no device is charged with what a look met."""
+    device = Target(name="dev-01", role=Role.DEVICE, gateway="gw-1", peers=("127.0.1.1",))
+    identity = Identity(Inventory(targets={device.name: device}))
+    records = handshakes("\n".join(lines_of(server, kind)).encode())
+
+    assert len(records) == LOOKS
+    assert {one.success for one in records} == {False}
+    assert {identity.device_of(one.peer) for one in records} == {None}
+    if kind != "mosquitto":  # its lines of a refusal name nobody
+        assert {(one.peer or "").partition(":")[0] for one in records} == {"127.0.0.1"}

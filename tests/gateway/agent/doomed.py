@@ -1,8 +1,8 @@
 """An agent in a process of its own to which something happens at a line of a change: a program.
 
 ``doomed.py OPTIONS.json URL_FILE LINE [FILLER]``: SIGKILL at the LINE-th line of the agent's own
-code after a change began, or with FILLER the disk is full from then on. 0: never, and the count of
-lines stands in ``URL_FILE.lines`` at the end; -1: an agent as any other.
+code after a change began, or with FILLER the disk is full from then on. 0: never, and the
+change's length in lines stands in ``URL_FILE.lines`` at the end; -1: an agent as any other.
 """
 
 import asyncio
@@ -24,25 +24,26 @@ _BEGIN = {"rotate", "rollback"}
 
 
 class Doom:
-    """Counts lines from the beginning of a change on, and strikes at one of them."""
+    """Counts lines from the beginning of a change on, and strikes at one of them.
+
+    Attributes:
+        length: Of the change, in lines.
+    """
 
     def __init__(self, line: int, filler: str) -> None:
         self.is_counting = line >= 0
         self._line = line
         self._filler = filler
         self.has_begun = False
-        self.count = 0
+        self.count = self.length = 0
 
     def trace(self, frame: FrameType, event: str, _arg: Any) -> Any:
         code = frame.f_code
         if not any(part in code.co_filename for part in _OURS):
             return None
-        if (
-            event == "call"
-            and code.co_name in _BEGIN
-            and code.co_filename.endswith("switching.py")
-        ):
+        if code.co_name in _BEGIN and code.co_filename.endswith("switching.py"):
             self.has_begun = True
+            self.length = self.count  # as of its last step, of which there is one at each wait
         if event == "line" and self.has_begun:
             self.count += 1
             if self.count == self._line:
@@ -75,7 +76,7 @@ async def main(options: Options, url_file: Path, doom: Doom) -> None:
     await asyncio.wait({agent, stopping}, return_when=asyncio.FIRST_COMPLETED)
     agent.cancel()
     await asyncio.wait({agent})
-    url_file.with_suffix(".lines").write_text(str(doom.count))
+    url_file.with_suffix(".lines").write_text(str(doom.length))
 
 
 if __name__ == "__main__":

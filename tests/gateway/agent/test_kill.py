@@ -25,6 +25,27 @@ SEEDS = range(100 if CAMPAIGN else 10)
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("terminator", ["embedded", "nginx"])
+async def test_a_change_has_about_as_many_lines_as_the_strikes_are_spread_over(
+    tmp_path: Path, terminator: str
+) -> None:
+    """Or those of a longer one would all be early, and of a shorter one too late."""
+    with ground_of(terminator, tmp_path) as ground:
+        async with agent_at(ground, 0) as (agent, process):
+            await until(lambda: is_proven(agent), "version 1 to be proven")
+            answer = await agent.rotate(await agent.new_chain())
+            process.terminate()
+            process.wait(20)
+
+    assert answer.status == 200
+    length = int((tmp_path / "url.lines").read_text())
+    assert LINES[terminator, "rotate"] <= 1.3 * length
+    if terminator == "embedded":  # nothing is waited for
+        assert LINES[terminator, "rotate"] >= 0.7 * length
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_kill_at_any_line_leaves_one_certificate_in_full_and_told(
     tmp_path: Path, seed: int

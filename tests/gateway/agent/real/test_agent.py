@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,28 @@ def test_a_dead_terminator_is_said_so_and_leaves_the_old_version_on_the_disk(
     told = stand.agent.certificates()
     assert [one["version"] for one in told["versions"] if one["state"] == "current"] == [1]
     assert "fingerprint" not in told["serving"]
+
+
+def test_a_chain_that_no_client_would_take_is_refused_before_the_terminator_hears_of_it(
+    stand: Stand,
+) -> None:
+    """Their own checks would let each of these through."""
+    now = SystemClock().now()
+    past = {"not_before": now - timedelta(days=9), "not_after": now - timedelta(seconds=1)}
+    future = {"not_before": now + timedelta(hours=1), "not_after": now + timedelta(days=9)}
+    csr = stand.agent.call("POST", "/gateway/certificates/csr", {})["csr"]
+    chains = {
+        "expired: certificate has expired": signed(csr, stand.new.ca, **past),
+        "not_yet_valid": signed(csr, stand.new.ca, **future),
+        "the leaf's key is neither that of the last csr": stand.new.leaf().pem.decode(),
+    }
+
+    answers = {fault: stand.rotate(chain) for fault, chain in chains.items()}
+
+    for fault, answer in answers.items():
+        assert fault in answer["error"]["message"], answer
+    assert leaf_at(stand.real.port) == fingerprint(stand.first)
+    assert [one["version"] for one in stand.agent.certificates()["versions"]] == [1]
 
 
 def test_a_reload_that_fails_is_gone_back_from_and_told_with_the_terminators_words(

@@ -4,7 +4,8 @@ The drivers' word for it is held to what a resuming ``openssl s_client`` meets.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from exporter.clock import SystemClock
 from exporter.gateway.agent.looking import Looker, Thoroughness
 from exporter.gateway.agent.proof import leaf_of
 from exporter.gateway.messages import DebugLevel, Tickets
+from exporter.handshake_log.counts import Event, Tally
 from exporter.observations import HandshakeRecord
 from tests.daemons import wait_until
 from tests.gateway.agent.real.conftest import Run
@@ -65,6 +67,20 @@ def successes(real: Real) -> list[HandshakeRecord]:
     return [record for record in handshakes(real.logged()) if record.success]
 
 
+def tally_of(records: Sequence[HandshakeRecord]) -> Tally:
+    """What the exporter counts of one device that made these handshakes."""
+    tally = Tally()
+    for second, record in enumerate(records):
+        at = datetime.fromtimestamp(second, UTC)
+        tally = tally.after(
+            Event(
+                gateway="gw-1", device="dev-01", source="log", at=at,
+                why=None, is_resumed=record.resumed, is_evidence=True,
+            )
+        )  # fmt: skip
+    return tally
+
+
 @pytest.mark.parametrize("case", list(CASES))
 async def test_an_old_ticket_is_good_or_not_as_the_driver_says_and_looks_are_not_fooled(
     case: str, run: Run, old: Authority, new: Authority, tmp_path: Path
@@ -91,6 +107,8 @@ async def test_an_old_ticket_is_good_or_not_as_the_driver_says_and_looks_are_not
         assert [one.resumed for one in successes(real)] == (
             [False, False, True, True] if is_told else [None] * 4
         )
+        tally = tally_of(successes(real))
+        assert (tally.proven_count, tally.resumed_count) == ((2, 2) if is_told else (0, 0))
     assert leaf_of(looks) == fingerprint(leaf) == leaf_at(real.port)
     for version, said in after.items():
         # the devices' own view: it goes on as if nothing had happened, or it notices
