@@ -6,8 +6,11 @@ from unittest.mock import patch
 
 import pytest
 
+from exporter.anchors import trust_store
+from exporter.clock import SystemClock
 from exporter.observations import Reason, ToldBy
 from exporter.probe.model import Limits
+from exporter.verdicts.judge import judge
 from tests.daemons import free_port
 from tests.listeners import (
     greeting,
@@ -56,7 +59,7 @@ async def test_every_usual_kind_of_key_is_understood(
     assert [certificate.public_key for certificate in seen.chain] == [kind]
 
 
-async def test_a_chain_out_of_order_with_duplicates_is_reported_as_sent(
+async def test_a_chain_out_of_order_with_duplicates_is_reported_as_sent_and_good_all_the_same(
     look: Look, pki: Pki, tmp_path: Path
 ) -> None:
     sent = (pki.leaf, pki.root, pki.intermediate, pki.root, pki.leaf)
@@ -65,6 +68,8 @@ async def test_a_chain_out_of_order_with_duplicates_is_reported_as_sent(
         seen = await look(port)
 
     assert names_of(seen) == ["gw.test", "root", "intermediate", "root", "gw.test"]
+    store = trust_store("root", [certificate_of(pki.root)])
+    assert judge(seen.chain, store, name="gw.test", at=SystemClock().now()).verified
 
 
 async def test_a_chain_of_a_hundred_certificates_is_cut_and_said_so(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -126,6 +127,11 @@ class Agent:
             elif path.is_file() and not name.startswith("state.db"):
                 found[name] = path.read_bytes()
         return found
+
+    def stored(self) -> list[str]:
+        """Everything in the store, as SQL."""
+        with contextlib.closing(sqlite3.connect(self.directory / "state.db")) as database:
+            return list(database.iterdump())
 
 
 def signed(csr: str, *issuers: Issued, **wishes: object) -> str:

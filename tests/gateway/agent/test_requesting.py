@@ -59,7 +59,7 @@ async def test_a_device_is_asked_by_its_own_store_and_nothing_changes(tmp_path: 
         body = {"anchors": ["ab" * 32], "reportedAt": "2026-11-24T12:00:00Z"}
         await agent.post("/devices/secretive/truststore/report", body)
         chain = await agent.new_chain(INNER)
-        files, shown = agent.files(), await agent.certificates()
+        files, stored, shown = agent.files(), agent.stored(), await agent.certificates()
         told = {
             name: await validate(agent, name, chain)
             for name in ("old", "both", "silent", "secretive", "test_device")
@@ -70,7 +70,8 @@ async def test_a_device_is_asked_by_its_own_store_and_nothing_changes(tmp_path: 
         half = await agent.post(
             VALIDATE, {"deviceId": "old", "certificateChain": chain, "dryRun": False}
         )
-        files_after, shown_after = agent.files(), await agent.certificates()
+        shown_after = await agent.certificates()
+        files_after, stored_after = agent.files(), agent.stored()
 
     anchor = certificate_of(NEW_CA).fingerprint_sha256
     assert told["both"] == {"valid": True, "reasons": [], "trustedBy": [anchor]}
@@ -83,7 +84,7 @@ async def test_a_device_is_asked_by_its_own_store_and_nothing_changes(tmp_path: 
         "trustedBy": [anchor],
     }
     assert (unknown.status, half.status) == (404, 422)
-    assert files == files_after
+    assert (files, stored) == (files_after, stored_after)
     assert shown == shown_after
 
 
