@@ -3,7 +3,7 @@
 import asyncio
 import re
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,11 @@ from exporter.alerts.book import alerts_of
 from exporter.alerts.values import Values
 from exporter.clock import SystemClock
 from tests.alerting import DOCS, Delivery, Inbox, alertmanager, inbox
+from tests.alerts.network_outage import Labels, alerts_of_an_outage
 from tests.daemons import need
 
 CONFIG = DOCS / "alertmanager.yml"
 QUICK = {"group_wait": "2s", "group_interval": "5s", "repeat_interval": "1h"}
-Labels = Mapping[str, str]
 
 pytestmark = [pytest.mark.slow]
 
@@ -140,14 +140,7 @@ async def test_a_network_outage_of_one_gateway_is_one_page_and_not_18(tmp_path: 
     gateways = ("gw-1", "gw-2")
     async with running(tmp_path) as stand:
         await stand.fire(
-            *(alert("GatewayUnreachable", "critical", gw, target=gw) for gw in gateways),
-            *(alert("GatewayDevicesSilent", "critical", gw) for gw in gateways),
-            *(
-                alert(name, "warning", gw, device=device)
-                for gw in gateways
-                for device in devices_behind(gw)
-                for name in ("DeviceSilent", "DeviceUnreachable")
-            ),
+            *(one for gw in gateways for one in alerts_of_an_outage(gw, devices_behind(gw)))
         )
         await stand.wait(lambda: len(stand.inbox.at("page")) >= len(gateways), "the pages")
         # longer than another group interval: nothing more may come
