@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -28,6 +29,7 @@ from bench.processes import Child, cpu_s, free_port, start, wait_http
 
 _TOKEN = "of-the-bench"  # noqa: S105 - of this program's own service
 _GATEWAYS = 200
+_BEGAN = datetime.now(UTC).isoformat()
 _SCRAPE_LIMIT_S = 0.1
 _DELIVERY_LIMIT_S = 8.0  # Alertmanager gives up after 10 s
 _MEMORY_LIMIT_BYTES = 256e6
@@ -55,7 +57,7 @@ def alert(number: int) -> Mapping[str, object]:
             "remediation": "rollback", "job": "fleet-tls", "instance": f"10.0.0.{number % 250}",
         },
         "annotations": {"summary": f"{number} devices refuse {gateway}", "description": "x" * 300},
-        "startsAt": "2026-11-25T12:00:00Z",
+        "startsAt": _BEGAN,
         "endsAt": "0001-01-01T00:00:00Z",
         "generatorURL": "http://prometheus.example/graph?g0.expr=" + "y" * 100,
         "fingerprint": f"{number:016x}",

@@ -30,6 +30,7 @@ from tests.webhook.bodies import alert, body
 WITHIN_S = 60.0
 _POLL_S = 0.05
 _ANSWER = aiohttp.ClientTimeout(total=60)
+_BEGAN = (SystemClock().now() - timedelta(days=1)).isoformat()
 
 
 class Told(StrEnum):
@@ -230,10 +231,10 @@ class GuardedFleet:
         """Deliver an alert that asks for a rollback, as Alertmanager does."""
         headers = {"Authorization": f"Bearer {self.token}"}
         url = f"http://{self.exporter}/webhook/alertmanager"
-        data = body(alert(number, status=status, gateway=GATEWAY))
+        asking = {**alert(number, status=status, gateway=GATEWAY), "startsAt": _BEGAN}
         async with (
             aiohttp.ClientSession(timeout=_ANSWER) as session,
-            session.post(url, data=data, headers=headers) as answer,
+            session.post(url, data=body(asking), headers=headers) as answer,
         ):
             assert answer.status == 202, await answer.text()
 

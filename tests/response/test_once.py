@@ -7,7 +7,7 @@ import pytest
 
 from exporter.journal import Kind
 from tests.alerting import alertmanager
-from tests.response.stand import Ground, Json, Service, alert, ground_at, until
+from tests.response.stand import Ground, Json, Service, alert, began, ground_at, until
 from tests.response.test_kill import ACT
 
 ALERTS = 200
@@ -94,7 +94,7 @@ async def _post_all(ground: Ground, address: str) -> None:
                 "alertname": "FleetTLSGatewayNotAccepted", "gateway": "gw-1",
                 "remediation": "rollback", "job": f"exporter-{number}",
             },
-            "startsAt": "2026-11-25T12:00:00Z",
+            "startsAt": began(0),
         }
         for number in range(ALERTS)
     ]  # fmt: skip

@@ -187,6 +187,14 @@ async def test_only_the_networks_of_the_list_may_ask(stand: Stand) -> None:
         (b" " * (17 << 20), 413, "at most 16777216 bytes"),
         (gzip.compress(b" " * (17 << 20)), 413, "at most 16777216 bytes"),
     ],
+    ids=[
+        "nothing",
+        "deep nesting",
+        "another version",
+        "a payload of one's own",
+        "oversized",
+        "a bomb in gzip",
+    ],
 )
 async def test_what_can_never_become_valid_is_refused_with_a_sentence(
     stand: Stand, data: bytes, status: int, sentence: str
