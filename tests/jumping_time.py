@@ -158,3 +158,19 @@ async def read_to_end(client: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return read
+
+
+async def answer_to_post(
+    app: web.Application, path: str, token: str, sent: bytes, *, length: int | None = None
+) -> tuple[str, float]:
+    """What ``app`` answers to a body, ended or not, and after how many seconds."""
+    loop = asyncio.get_running_loop()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Length: {length or len(sent)}\r\n\r\n"
+    )
+    async with client_of(app) as client:
+        await loop.sock_sendall(client, head.encode() + sent)
+        begun, took_s = await timed(loop.sock_recv(client, 65_536))
+        rest = await read_to_end(client)  # what is left of a body has ten seconds more
+    return (begun + rest).decode(), took_s

@@ -24,6 +24,7 @@ from exporter.store import Store
 from exporter.targets.model import Inventory, Role, Target
 from exporter.web import logs_push
 from exporter.web.logs_push import MOST_BYTES, LogsPush
+from tests.jumping_time import answer_to_post, in_no_time
 
 TOKEN, OTHER = "of-site-a", "of-site-b"
 REFUSED = (
@@ -54,12 +55,15 @@ class Stand:
         self.logs.use(Inventory(targets={"dev-01": device}))
         self.push = LogsPush(lambda: self.logs.push_sources)
 
+    def app(self) -> web.Application:
+        made = web.Application()
+        for method, path, handler in self.push.routes():
+            made.router.add_route(method, path, handler)
+        return made
+
     @cached_property
     def client(self) -> Client:
-        app = web.Application()
-        for method, path, handler in self.push.routes():
-            app.router.add_route(method, path, handler)
-        return TestClient(TestServer(app))
+        return TestClient(TestServer(self.app()))
 
     def count(self, gateway: str = "gw-site-a") -> int:
         """Failures of the device that are shown."""
@@ -419,6 +423,17 @@ async def test_a_delivery_that_is_not_durable_in_time_is_told_so(
 
     assert answer.status == 503
     assert "not durable" in sentence
+
+
+def test_what_is_not_durable_is_answered_after_twenty_seconds(tmp_path: Path) -> None:
+    app = Stand(tmp_path).app()  # which does not read
+
+    post = answer_to_post(app, "/logs?source=site-a", TOKEN, REFUSED.encode())
+    answer, took_s = in_no_time(post)
+
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "the lines were not durable within 20 s" in answer
+    assert took_s == pytest.approx(20.0)
 
 
 async def test_deliveries_that_wait_when_the_source_goes_are_answered(stand: Stand) -> None:

@@ -23,7 +23,7 @@ from exporter.web.alerts import Alerts, Askers
 from exporter.web.auth import Passwords
 from exporter.webhook.inbox import Inbox
 from exporter.webhook.stats import WebhookStats
-from tests.jumping_time import client_of, in_no_time, read_to_end, timed
+from tests.jumping_time import answer_to_post, in_no_time
 from tests.webhook.bodies import alert, body
 
 TOKEN, RENEWED = "of-alertmanager", "renewed"
@@ -45,12 +45,15 @@ class Stand:
             self.inbox, self.stats, askers=lambda: self.askers, gateways=lambda: {"gw-1"}
         )
 
+    def app(self) -> web.Application:
+        made = web.Application()
+        for method, path, handler in self.alerts.routes():
+            made.router.add_route(method, path, handler)
+        return made
+
     @cached_property
     def client(self) -> TestClient[web.Request, web.Application]:
-        app = web.Application()
-        for method, path, handler in self.alerts.routes():
-            app.router.add_route(method, path, handler)
-        return TestClient(TestServer(app))
+        return TestClient(TestServer(self.app()))
 
     async def post(
         self, data: bytes, token: str | None = TOKEN, **more: object
@@ -264,21 +267,10 @@ async def test_a_body_that_drips_is_given_up(
     assert 'fleet_tls_webhook_deliveries_total{answer="unavailable"} 1' in stand.samples()
 
 
-async def answer_s(folder: Path, sent: bytes, length: int) -> tuple[str, float]:
+def answer_of(stand: Stand, sent: bytes, length: int) -> tuple[str, float]:
     """What an endpoint whose inbox writes nothing answers, and after how many seconds."""
-    loop = asyncio.get_running_loop()
-    app = web.Application()
-    for method, path, handler in Stand(folder).alerts.routes():
-        app.router.add_route(method, path, handler)
-    head = (
-        f"POST {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-        f"Authorization: Bearer {TOKEN}\r\nContent-Length: {length}\r\n\r\n"
-    )
-    async with client_of(app) as client:
-        await loop.sock_sendall(client, head.encode() + sent)
-        begun, took_s = await timed(loop.sock_recv(client, 65_536))
-        rest = await read_to_end(client)  # what is left of a body has ten seconds more
-    return (begun + rest).decode(), took_s
+    answer = answer_to_post(stand.app(), PATH, TOKEN, sent, length=length)
+    return in_no_time(answer)
 
 
 def test_what_is_not_durable_is_answered_after_eight_seconds_where_alertmanager_has_ten(
@@ -286,7 +278,7 @@ def test_what_is_not_durable_is_answered_after_eight_seconds_where_alertmanager_
 ) -> None:
     sent = body(alert(1))
 
-    answer, took_s = in_no_time(answer_s(tmp_path, sent, len(sent)))
+    answer, took_s = answer_of(Stand(tmp_path), sent, len(sent))
 
     assert answer.startswith("HTTP/1.1 503 ")
     assert "it was not durable within 8 s" in answer
@@ -294,7 +286,7 @@ def test_what_is_not_durable_is_answered_after_eight_seconds_where_alertmanager_
 
 
 def test_a_body_that_does_not_end_is_given_up_after_half_a_minute(tmp_path: Path) -> None:
-    answer, took_s = in_no_time(answer_s(tmp_path, b"{", 100))
+    answer, took_s = answer_of(Stand(tmp_path), b"{", 100)
 
     assert answer.startswith("HTTP/1.1 408 ")
     assert "the body did not come in 30 s" in answer

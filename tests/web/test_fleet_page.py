@@ -20,9 +20,10 @@ from exporter.web.live import CLIENTS, Live
 from exporter.web.service import Readiness
 from tests.fleet_page.test_remedies import case, readiness
 from tests.fleet_page.test_trust import report, standing
+from tests.jumping_time import LoopClock, in_no_time
 from tests.pki import certificate_of, make_ca, make_leaf
 from tests.remediation.cases import ALL_OUT
-from tests.web.serving import FakeService, device, gateway, serving, store_of
+from tests.web.serving import FakeService, device, gateway, joined_to, serving, store_of
 
 OLD_CA, NEW_CA = make_ca("old CA"), make_ca("new CA")
 OLD_LEAF = certificate_of(make_leaf(OLD_CA, "gw-1.example"))
@@ -481,6 +482,22 @@ async def test_a_client_that_does_not_read_is_sent_away(monkeypatch: pytest.Monk
 
         with pytest.raises(ConnectionError):
             await until_cut_off(host, int(port))
+
+
+def test_a_client_that_does_not_read_has_ten_seconds() -> None:
+    async def open_at(*moments_s: float) -> list[bool]:
+        service, loop = fleet(), asyncio.get_running_loop()
+        # More than the buffers of both sides take
+        service.readiness = Readiness(is_ready=False, sentence="x" * 2_000_000)
+        async with serving(service) as (_, server), joined_to(server) as client:
+            await loop.sock_sendall(client, b"GET /fleet/events HTTP/1.1\r\nHost: x\r\n\r\n")
+            began_s, is_open = loop.time(), []
+            for moment_s in moments_s:
+                await LoopClock().sleep(began_s + moment_s - loop.time())
+                is_open.append(bool(server._guard._open))
+            return is_open
+
+    assert in_no_time(open_at(9.99, 10.01)) == [True, False]
 
 
 def test_the_number_of_streams_is_bounded_well_below_that_of_connections() -> None:

@@ -14,6 +14,7 @@ from exporter.gateway.agent.asking import body_of
 from exporter.gateway.agent.changing import _within
 from exporter.gateway.agent.core import Core
 from exporter.gateway.agent.driver import DriverError
+from exporter.gateway.agent.drivers.haproxy.control import Control
 from exporter.gateway.agent.once import Asked, Once, Ticket
 from exporter.gateway.agent.schema import MIGRATIONS
 from exporter.gateway.messages import ErrorCode, RollbackRequest
@@ -49,6 +50,31 @@ def test_a_terminator_that_hangs_is_given_up_at_its_limit() -> None:
     _, took_s = in_no_time(timed(given_up()))
 
     assert took_s == pytest.approx(7.5)
+
+
+@pytest.mark.parametrize(
+    ("is_there", "sentence", "wanted_s"),
+    [
+        pytest.param(True, "did not answer within 5 s", 5.0, id="silent"),
+        pytest.param(False, "does not answer: No such file", 1.0, id="absent"),
+    ],
+)
+def test_haproxy_has_five_seconds_to_answer_and_one_to_come_back(
+    is_there: bool, sentence: str, wanted_s: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "admin.sock"
+
+    async def failure() -> None:
+        with pytest.raises(DriverError, match=sentence):
+            await Control(path, "control socket", LoopClock()).show("show info")
+
+    with socket.socket(socket.AF_UNIX) as silent:
+        if is_there:
+            silent.bind(str(path))
+            silent.listen()
+        _, took_s = in_no_time(timed(failure()))
+
+    assert took_s == pytest.approx(wanted_s, abs=0.051)  # it looks every twentieth of a second
 
 
 def test_who_asks_the_same_again_waits_25_seconds_for_the_answer(tmp_path: Path) -> None:
