@@ -1,24 +1,32 @@
 """Child processes of a measurement: started, waited for, accounted by ``/proc``, ended by id."""
 
 import os
+import random
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 Child = subprocess.Popen[bytes]
 _TICKS = os.sysconf("SC_CLK_TCK")
+_FIRST_PORT = 12_000  # below, there are services
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of loopback that was free a moment ago.
+
+    None that the kernel gives away by itself: it might be another's before a child listens there.
+    """
+    own = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(_FIRST_PORT, max(own, _FIRST_PORT + 1_000))  # noqa: S311 - only to be apart from others
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def start(stack: ExitStack, command: Sequence[str], log: Path) -> Child:
