@@ -1,6 +1,7 @@
 """A healthy fleet raises nothing: what the demo shows, drawn out over a week."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,15 @@ MORE = (
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
+def is_all_told(text: str) -> bool:
+    """Whether each latest look was good, and each device is told of by its log and its report."""
+    # A look that the machine held up for longer than it may take is a bad one, until the next
+    looks = re.findall(r"^fleet_tls_probe_handshake_success\{.*\} (\S+)$", text, re.MULTILINE)
+    connected = text.count("fleet_tls_handshake_last_success_timestamp_seconds{") >= 18
+    is_synced = 'fleet_tls_trust_store_devices{state="synced"} 18' in text
+    return connected and is_synced and list(map(float, looks)) == [1.0] * 7
+
+
 async def exposition_of_the_demo(tmp_path: Path) -> str:
     command = (sys.executable, "-m", "exporter", "demo", "--port", "0", "--json")
     with Daemon(command, directory=tmp_path / "demo") as running:
@@ -67,11 +77,10 @@ async def exposition_of_the_demo(tmp_path: Path) -> str:
             for _ in range(300):
                 async with session.get(f"{url}/metrics") as answer:
                     text = await answer.text()
-                connected = text.count("fleet_tls_handshake_last_success_timestamp_seconds{") >= 18
-                if connected and 'fleet_tls_trust_store_devices{state="synced"} 18' in text:
+                if is_all_told(text):
                     return text
                 await SystemClock().sleep(0.1)
-    pytest.fail("not each device was told of by a good handshake and by its trust report")
+    pytest.fail("not each target was reached, and each device told of by a handshake and a report")
 
 
 def series_of(text: str, now_s: float) -> Iterator[tuple[str, str]]:
@@ -101,6 +110,26 @@ def _drawn(name: str, value: float, now_s: float) -> str:
     return f"{value:f}x{STEPS}"
 
 
+def told_of_the_machine(text: str) -> list[dict[str, object]]:
+    """The alert that must be there where the demo's machine stood still; else there is none.
+
+    How late looks began stands in one histogram; were it more than one look in a hundred, it would
+    be so all week long.
+    """
+    counts = {
+        sample.labels["le"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "fleet_tls_exporter_schedule_lag_seconds_bucket"
+        and sample.labels["answering"] == "yes"
+    }
+    limit_s = Values().exporter.schedule_lag
+    (in_time,) = (count for le, count in counts.items() if float(le) == limit_s)
+    if in_time >= 0.99 * counts["+Inf"]:
+        return []
+    return [{"labels": '{alertname="FleetTLSScheduleLag"}', "value": 2}]  # pending, then firing
+
+
 def promtool_test(path: Path) -> subprocess.CompletedProcess[str]:
     command = [need("promtool"), "test", "rules", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
@@ -109,7 +138,10 @@ def promtool_test(path: Path) -> subprocess.CompletedProcess[str]:
 async def test_eighteen_devices_over_a_week_raise_nothing(tmp_path: Path) -> None:
     text = await exposition_of_the_demo(tmp_path)
     series = list(series_of(text, SystemClock().now().timestamp()))
-    nothing = {"expr": "count by (alertname) (last_over_time(ALERTS[8d]))", "exp_samples": []}
+    nothing = {
+        "expr": "count by (alertname) (last_over_time(ALERTS[8d]))",
+        "exp_samples": told_of_the_machine(text),
+    }
     # or the silence would prove nothing
     told = [
         ("count(target:fleet_tls_chain_not_after_timestamp_seconds:min > time())", 7),
