@@ -12,7 +12,7 @@ import pty
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,16 @@ SECONDS = 200.0
 SCHEMES = ("light", "dark")
 _COLUMNS = 100
 _SHOWN_MS = 60_000
+# -P: what stands beside it has the names of other things
+_SLOW_DEMO = ("-P", str(Path(__file__).with_name("slow_demo.py")))
+# All at once: what is looked up and then measured may be replaced between the two. Without a part
+# as tall as what is wanted, so that nothing of it is below the fold
+_CLIP = """\
+([part, until, width]) => {
+  if (!part) return {x: 0, y: 0, width, height: document.querySelector(until).offsetTop};
+  const box = document.querySelector(part).getBoundingClientRect();
+  return {x: box.x + scrollX, y: box.y + scrollY, width: box.width, height: box.height};
+}"""
 # Rich's own names fonts on a server of others; what is shown here comes from here
 _SVG = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" class="rich-terminal">
@@ -67,8 +77,10 @@ class Run:
 
 
 @contextmanager
-def demo(folder: Path, *arguments: str) -> Iterator[Daemon]:
-    command = [sys.executable, "-m", "exporter", "demo", "--json", "--port", "0", *arguments]
+def demo(
+    folder: Path, *arguments: str, program: Sequence[str] = ("-m", "exporter")
+) -> Iterator[Daemon]:
+    command = [sys.executable, *program, "demo", "--json", "--port", "0", *arguments]
     with Daemon(command, directory=folder) as running:
         yield running
 
@@ -122,15 +134,8 @@ def shoot(browser: Browser, picture: Picture, folder: Path) -> None:
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
             path = folder / f"{picture.name}-{scheme}.png"
-            if picture.part:
-                page.locator(picture.part).screenshot(path=path)
-                continue
-            # As tall as what is wanted, so that nothing of it is below the fold
-            height = page.evaluate(
-                "selector => document.querySelector(selector).offsetTop", picture.until
-            )
-            clip = {"x": 0, "y": 0, "width": NORMAL["width"], "height": height}
-            page.screenshot(path=path, full_page=True, clip=clip)  # type: ignore[arg-type]  # as it has them
+            clip = page.evaluate(_CLIP, [picture.part, picture.until, NORMAL["width"]])
+            page.screenshot(path=path, full_page=True, clip=clip)
         assert watched.faults == []
 
 
@@ -183,7 +188,7 @@ def make_pictures(folder: Path, *, seconds: float) -> None:
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         browser = stack.enter_context(chromium())
-        with demo(work / "rotating", "--rotate") as rotating:
+        with demo(work / "rotating", "--rotate", program=_SLOW_DEMO) as rotating:
             board = Picture(
                 name="rotation", url=f"{found_in(rotating).exporter}/fleet", part="#rotations",
                 when="#rotations .cells:has(a.blocking) a:not(.blocking)",
