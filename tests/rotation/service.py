@@ -73,10 +73,7 @@ class Service:
 
     async def reload(self, **options: object) -> None:
         """Let the service take up other options of its section."""
-        path = self.folder / "config.yml"
-        config = yaml.safe_load(path.read_text("utf-8"))
-        config["rotation"] |= options
-        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        configure(self.folder, **options)
         async with self.session.post("/-/reload") as answer:
             assert answer.status == 200, await answer.text()
 
@@ -106,6 +103,14 @@ class Service:
 
     def new_ca(self) -> str:
         return (self.folder / "pki" / "new-ca.pem").read_text()
+
+
+def configure(folder: Path, **options: object) -> None:
+    """Write other options of the section; a service that runs does not take them up by itself."""
+    path = folder / "config.yml"
+    config = yaml.safe_load(path.read_text("utf-8"))
+    config["rotation"] |= options
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
 
 
 def _waits_for_approval_only(seen: Json) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.rotation.service import Service, fleet, served
+from tests.rotation.service import Service, configure, fleet, served
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -16,7 +16,8 @@ ALL_ON_NEW = {"total": 4, "synced": 4, "on_new_chain": 4}
 async def test_a_rotation_over_a_stop_in_the_middle_leaves_nobody_dark_for_a_moment(
     tmp_path: Path,
 ) -> None:
-    async with fleet(tmp_path, mode="dry_run", soak="3s") as (stage, refusals):
+    # The canary is watched for as long as it takes to look at it, and stop
+    async with fleet(tmp_path, mode="dry_run", soak="1h") as (stage, refusals):
         async with served(tmp_path, stage, refusals) as service:
             await service.post("/plan", new_ca=service.new_ca())
             started = await service.post("/start", new_ca=service.new_ca(), by="anna")
@@ -25,6 +26,7 @@ async def test_a_rotation_over_a_stop_in_the_middle_leaves_nobody_dark_for_a_mom
             await service.approve()
             canary = await service.until(lambda seen: seen["phase"] == "canary")
             remedied = await remedy(service)
+        configure(tmp_path, soak="1s")
         async with served(tmp_path, stage, refusals) as service:
             overlap = await service.until(
                 lambda seen: seen["phase"] == "overlap" and seen["devices"] == ALL_ON_NEW
