@@ -11,48 +11,28 @@ from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
-import yaml
 
 from exporter.clock import SystemClock
 from exporter.demo.authorities import GATEWAY_NAME, Authorities, Served, make_authorities
 from exporter.demo.device import Device
-from exporter.demo.fleet import Pace, devices_of
+from exporter.demo.fleet import devices_of
 from exporter.demo.layout import Layout
 from exporter.demo.options import RotationTimes
 from exporter.demo.pki import Wishes, issue
 from exporter.demo.stage import Stage
 from exporter.gateway.agent.agent import run_agent
 from exporter.gateway.agent.options import Options
-from tests.gateway.agent.real.stand import Versions, leaf_at
-from tests.gateway.agent.real.terminators import HTTP, Real, Start
+from tests.gateway.agent.real.stand import Versions
+from tests.gateway.agent.real.terminators import Start
 from tests.pki import certificate_of
-from tests.rotation.lives import CONTACT_S, Client, Life
+from tests.rotation.lives import Client, Life
+from tests.rotation.real_config import write_config
+from tests.rotation.real_gateway import Gateway
 from tests.rotation.service import Service, serving
-from tests.rotation.signer import sign_with_fault, write_signer
+from tests.rotation.signer import sign_with_fault
 
 TIMES = RotationTimes(interval_s=0.3, soak_s=1.0, overlap_s=600.0)
 WITHIN_S = 60.0
-
-
-@dataclass
-class Gateway:
-    """A terminator and the agent in front of it."""
-
-    name: str
-    real: Real
-    url: str
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.real.port}"
-
-    def life(self, device: Device, silent: Collection[str]) -> Life:
-        client = Client(device, self.address, speaks_http=self.real.words == HTTP)
-        return Life(device, self.name, client, is_silent=device.name in silent)
-
-    async def served(self) -> str | None:
-        """The leaf of a fresh handshake of our own."""
-        return await asyncio.to_thread(leaf_at, self.real.port)
 
 
 @dataclass
@@ -184,7 +164,9 @@ async def real_fleet(
                     gateways[name] = gateway = await stage.stand(name, own)
                     lives |= {one.name: gateway.life(one, silent) for one in own}
                     stage.let_come(gateway, [lives[one.name] for one in own])
-                _write_config(layout, devices, gateways, lives, signer, sections or {})
+                write_config(
+                    layout, devices, gateways, lives, signer=signer, sections=sections or {}
+                )
                 async with _service(layout) as service:
                     fleet = RealFleet(layout, authorities, gateways, lives, service)
                     await fleet.all_come()
@@ -271,39 +253,6 @@ async def _behind(gateway: Gateway, layout: Layout, lives: Sequence[Life]) -> No
         for one in lives:
             tasks.create_task(one.come())
             tasks.create_task(one.keep(session))
-
-
-def _write_config(
-    layout: Layout,
-    devices: Sequence[Device],
-    gateways: Mapping[str, Gateway],
-    lives: Mapping[str, Life],
-    signer: str,
-    sections: Mapping[str, object],
-) -> None:
-    first = next(iter(gateways.values()))
-    layout.write_config(
-        devices, listen="127.0.0.1:0", gateway=first.address, management_api=first.url,
-        device_addresses={}, pace=Pace(contact_s=CONTACT_S, probe_s=1),
-    )  # fmt: skip
-    config = yaml.safe_load(layout.config.read_text("utf-8"))
-    entry, *others = config["targets"]["static"]
-    api, log = config["management_apis"][0], config["handshake_logs"][0]
-    config["targets"]["static"] = [
-        {**entry, "name": one.name, "address": one.address, "management_api": f"api-{one.name}"}
-        for one in gateways.values()
-    ] + [{**other, "gateway": lives[other["name"]].gateway} for other in others]
-    config["management_apis"] = [
-        {**api, "name": f"api-{one.name}", "url": one.url} for one in gateways.values()
-    ]
-    config["handshake_logs"] = [
-        {**log, "file": f"{one.real.folder}/{name}", "gateway": one.name, "read_from": "end"}
-        for one in gateways.values()
-        for name in one.real.logs
-    ]
-    command = write_signer(layout.directory, layout.pki / signer)
-    config["rotation"] |= {"signer": {"command": command}, "retry_pause": "1s"}
-    layout.config.write_text(yaml.safe_dump({**config, **sections}, sort_keys=False))
 
 
 @asynccontextmanager
