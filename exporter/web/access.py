@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aiohttp import web
 
-from exporter.web.auth import BusyError, Passwords, is_bearer
+from exporter.web.auth import BusyError, Passwords
+from exporter.web.tokens import bearer_token, is_token_in
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +31,13 @@ class Credentials:
     """What the ``web`` section demands.
 
     Attributes:
-        token: Opens the POST endpoints of this section, and reading where passwords are set;
-            empty: no token does.
+        token_file: Its token opens the POST endpoints of this section, and reading where
+            passwords are set; None: no token does.
         has_client_ca: Nobody gets here without a client certificate that was verified.
     """
 
     passwords: Passwords = field(default_factory=lambda: Passwords({}))
-    token: bytes = b""
+    token_file: Path | None = None
     has_client_ca: bool = False
 
 
@@ -75,7 +77,8 @@ class Access:
         if changes and request.headers.get("Sec-Fetch-Site", "none") in _FOREIGN:
             raise web.HTTPForbidden(text="a page of another site may not change anything here\n")
         authorization = request.headers.get("Authorization")
-        if is_bearer(authorization, self.credentials.token):
+        token = bearer_token(authorization)
+        if token and await is_token_in(self.credentials.token_file, token):
             return
         if self.credentials.passwords:
             await self._check_password(authorization)
@@ -93,7 +96,7 @@ class Access:
     def _refuse_change(self, authorization: str | None) -> None:
         if self.credentials.has_client_ca:
             return
-        if self.credentials.token:
+        if self.credentials.token_file is not None:
             what = "this token is not the right one" if authorization else "a token is needed"
             raise web.HTTPUnauthorized(text=f"{what}\n", headers={"WWW-Authenticate": "Bearer"})
         raise web.HTTPForbidden(text=_CLOSED)

@@ -107,7 +107,7 @@ class Options(BaseModel):
         None,
         description="File with a bearer token, one line, that opens every POST of this section"
         " (`/-/reload`, `/api/v1/remediation/…`, `/api/v1/rotation/…`), and reading where"
-        " passwords are set. Read with the configuration.",
+        " passwords are set. Read for each request.",
     )
 
     @model_validator(mode="after")

@@ -194,16 +194,15 @@ class Server:
 
 
 def _credentials(options: Options) -> Credentials:
-    token = b""
     if options.token_file is not None:
         try:
-            token = options.token_file.read_bytes().strip()
+            options.token_file.read_bytes()
         except OSError as exc:
             message = f"{options.token_file} cannot be read: {exc.strerror}"
             raise ConfigError([Fault(place="web.token_file", message=message)]) from exc
     return Credentials(
         passwords=Passwords(options.users),
-        token=token,
+        token_file=options.token_file,
         has_client_ca=options.client_ca_file is not None,
     )
 

@@ -162,6 +162,21 @@ async def test_a_token_opens_the_reload_and_is_not_needed_for_reading(tmp_path: 
     assert service.reload_count == 1
 
 
+async def test_a_token_that_was_taken_back_opens_nothing_from_then_on(tmp_path: Path) -> None:
+    service, file = FakeService(), write(tmp_path / "token", b"t0ken\n")
+    async with serving(service, Options(token_file=file)) as (url, _):
+        page = f"{url}/-/reload"
+        before = await status_of(page, "POST", Authorization="Bearer t0ken")
+        file.write_text("another\n")
+        after = await status_of(page, "POST", Authorization="Bearer t0ken")
+        renewed = await status_of(page, "POST", Authorization="Bearer another")
+        file.unlink()
+        gone = await status_of(page, "POST", Authorization="Bearer another")
+
+    assert (before, after, renewed, gone) == (200, 401, 200, 401)
+    assert service.reload_count == 2
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 async def test_a_page_of_another_site_cannot_reload(site: str) -> None:
     service = FakeService()
