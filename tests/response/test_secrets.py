@@ -1,6 +1,7 @@
 """Whatever is written or shown while an outage is undone, and callers err, holds no secret."""
 
 import base64
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -27,11 +28,15 @@ PAGES = (
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_no_secret_is_in_anything_that_is_written_or_shown(tmp_path: Path) -> None:
+async def test_no_secret_is_in_anything_that_is_written_or_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for chatty in ("asyncio", "aiosqlite"):  # as in ``set_up_logging``
+        caplog.set_level(logging.WARNING, chatty)
+    caplog.set_level(logging.DEBUG)  # the agent's log: it runs in this process
     async with ground_at(tmp_path, ACT) as ground:
         _give_each_its_own_secret(ground)
         ground.reader = USER
-        secrets = _secrets(ground)
         shown: dict[str, str] = {}
         async with Service(ground) as service:
             await ground.break_gateway()
@@ -43,9 +48,13 @@ async def test_no_secret_is_in_anything_that_is_written_or_shown(tmp_path: Path)
                 shown[page] = await _asked(ground, "GET", page)
             shown |= _process(service.pid)
             shown |= _files(ground)  # also what lies beside the store while it is open
+            secrets = _secrets(ground)
+    shown["the agent's log"] = caplog.text
 
     assert "recovered" in shown["/api/v1/remediation/journal"], "it went the whole way"
-    assert {"service.log", "state.db"} <= shown.keys()
+    assert {"service.log", "state.db", "gateway/state.db"} <= shown.keys()
+    assert {f"gateway/versions/{number}/key.pem" for number in (1, 2)} <= secrets.keys()
+    assert "the management API answers" in shown["the agent's log"]
     leaks = {
         (where, what)
         for where, text in shown.items()
@@ -91,9 +100,14 @@ def _secrets(ground: Ground) -> Mapping[str, set[str]]:
         for what, word in words.items()
     }
     found["password"].add(USER["Authorization"].split()[1])
-    for key in (*layout.pki.glob("*.key"), *layout.gateway.glob("versions/*/key.pem")):
-        found[str(key)] = {key.read_text().splitlines()[1]}
+    for key in (*layout.pki.glob("*.key"), *_keys_of_the_agent(ground)):
+        found[str(key.relative_to(layout.gateway.parent))] = {key.read_text().splitlines()[1]}
     return found
+
+
+def _keys_of_the_agent(ground: Ground) -> list[Path]:
+    folder = ground.layout.gateway
+    return [*folder.glob("versions/*/key.pem"), *folder.glob("keys/*.pem")]
 
 
 async def _err(ground: Ground, shown: dict[str, str]) -> None:
@@ -111,22 +125,32 @@ async def _err(ground: Ground, shown: dict[str, str]) -> None:
     shown["wrong body"] = await _asked(
         ground, "POST", hook, {"Authorization": f"Bearer {WEBHOOK}"}
     )
+    report, token = "/devices/dev-01/truststore/report", ground.token
+    for path, headers in (
+        ("/gateway/certificates", wrong), (f"/gateway/certificates?token={token}", {}),
+        (f"{report}?token={token}", wrong), (report, {"Authorization": f"Basic {token}"}),
+    ):  # fmt: skip
+        shown[f"the agent's {path.partition('?')[0]} {len(shown)}"] = await _asked(
+            ground, "GET", path, headers, base=await ground.stage.management_api()
+        )
 
 
-async def _asked(ground: Ground, method: str, path: str, headers: Mapping[str, str] = USER) -> str:
-    """Everything of the answer."""
+async def _asked(
+    ground: Ground, method: str, path: str, headers: Mapping[str, str] = USER, *, base: str = ""
+) -> str:
+    """Everything of the answer; ``base``: who is asked, if not the service."""
     async with (
         aiohttp.ClientSession() as session,
-        session.request(method, f"{ground.url}{path}", headers=headers) as answer,
+        session.request(method, f"{base or ground.url}{path}", headers=headers) as answer,
     ):
         return f"{answer.status}\n{answer.headers}\n{await answer.text()}"
 
 
 def _files(ground: Ground) -> Mapping[str, str]:
-    """All that the service wrote: all files but the secrets' own, the fleet's and the agent's."""
+    """All that the service and the agent wrote: all files but the secrets' own and the fleet's."""
     folder, layout = ground.layout.directory, ground.layout
-    others = {layout.pki, layout.gateway, layout.devices, layout.anchors}
-    own = {layout.token_file, layout.device_token_file}
+    others = {layout.pki, layout.devices, layout.anchors}
+    own = {layout.token_file, layout.device_token_file, *_keys_of_the_agent(ground)}
     return {
         str(path.relative_to(folder)): path.read_bytes().decode("latin-1")
         for path in folder.rglob("*")
