@@ -222,6 +222,17 @@ def _mark(name: str, counter: str, label: str, colour: str) -> Annotation:
     return Annotation(name=name, expr=expr, title=f"{name}: {{{{{label}}}}}", colour=colour)
 
 
+def _phase_mark() -> Annotation:
+    phase = of_job("fleet_tls_rotation_phase", _R)
+    by = "max by (rotation, phase)"
+    return Annotation(
+        name="Phase",
+        expr=f"{by} (changes({phase}[3m])) > 0 and {by} ({phase}) == 1",
+        title="{{rotation}}: {{phase}}",
+        colour="green",
+    )
+
+
 CHANGES_BOARD = Board(
     uid=CHANGES,
     title="Fleet TLS / Rotation and remediation",
@@ -235,6 +246,7 @@ CHANGES_BOARD = Board(
         ),
     ),
     annotations=(
+        _phase_mark(),
         _mark("Decision", _DECISIONS, "outcome", "blue"),
         _mark("Refusal", _REFUSALS, "reason", "orange"),
         _mark("Rollback", _ACTIONS, "outcome", "purple"),
