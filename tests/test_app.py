@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 import pytest
@@ -22,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.app import App
 from exporter.clock import SystemClock
 from exporter.config import load
+from exporter.errors import ConfigError
 from exporter.targets.entries import SYSTEM_STORE
 from exporter.trust_map.model import TrustMap
 from tests.fake_gateway import FakeGateway, device
@@ -308,6 +310,17 @@ async def test_reloads_at_the_same_time_wait_for_each_other(files: Files) -> Non
 
 
 async def test_who_leaves_during_a_reload_does_not_break_it(files: Files) -> None:
+    begun, work = asyncio.Event(), App._reload
+
+    async def telling(app: App) -> ConfigError | None:
+        begun.set()
+        return await work(app)
+
+    with patch.object(App, "_reload", telling):
+        await _left_during_a_reload(files, begun)
+
+
+async def _left_during_a_reload(files: Files, begun: asyncio.Event) -> None:
     async with serving(files) as url:
         files.document["targets"]["static"] = [gateway(1, "new")]
         files.write()
@@ -316,6 +329,7 @@ async def test_who_leaves_during_a_reload_does_not_break_it(files: Files) -> Non
         lines = ["POST /-/reload HTTP/1.1", "Host: a", "Authorization: Bearer t0ken", "", ""]
         writer.write("\r\n".join(lines).encode())
         await writer.drain()
+        await begun.wait()
         writer.transport.abort()
 
         await eventually(url, lambda s: "fleet_tls_probe_attempts_total new" in s)

@@ -110,9 +110,11 @@ async def test_who_goes_dark_without_a_ca_is_bad_news_by_name(stand: Stand) -> N
 
 
 async def test_without_the_token_nobody_starts_anything(stand: Stand) -> None:
-    (stand.folder / "token").write_text("guessed")
+    guessed = stand.folder / "guessed"
+    guessed.write_text("guessed")
+    more = ("--url", stand.url, "--token-file", guessed)
 
-    refused = await stand.run("start", "--new-ca", stand.folder / "new.pem")
+    refused = await run("rotation", "start", "--new-ca", stand.folder / "new.pem", *more)
 
     assert refused.code == 2
     assert "401" in refused.err
