@@ -34,6 +34,9 @@ ENDING_WORDS: Mapping[Ending, str] = {
 }
 
 
+_OUTDATED = "not known yet: another certificate is served by now"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedies:
     """What remediation says of itself.
@@ -71,6 +74,7 @@ class Remedy:
         refusals: Why nothing is done, by the labels of the metric; the sentence has the words.
         way_back: Whether it could be rolled back, in words; empty: it is not known.
         is_ready: It could; None: it is not known, or it serves its first certificate.
+        checked_at: When that was worked out.
     """
 
     gateway: str
@@ -85,6 +89,7 @@ class Remedy:
     refusals: tuple[Refusal, ...] = ()
     way_back: str = ""
     is_ready: bool | None = None
+    checked_at: datetime | None = None
     rehearsed_at: datetime | None = None
 
     @property
@@ -93,29 +98,34 @@ class Remedy:
         return self.is_ready is False or bool(self.number or self.action or self.hold_until)
 
 
-def remedies_on(told: Remedies) -> tuple[Remedy, ...]:
+Changed = Mapping[str, datetime]
+"""Since when each gateway has served another certificate than before, where that was seen."""
+
+
+def remedies_on(told: Remedies, changed: Changed) -> tuple[Remedy, ...]:
     """Return what there is to tell, by gateway; nothing where nothing is known."""
     names = sorted({*told.decisions, *told.intents, *told.holds, *told.ready})
-    return tuple(_remedy(name, told) for name in names)
+    return tuple(_remedy(name, told, changed) for name in names)
 
 
-def sentences_on(told: Remedies) -> tuple[str, ...]:
+def sentences_on(told: Remedies, changed: Changed) -> tuple[str, ...]:
     """Return what is to be said of all gateways together, in sentences."""
     said = []
     if told.mode is Mode.ACT and told.budget is not None:
         said.append(f"{told.budget} automatic actions are left in this hour.")
     if told.ready:
-        ready = sum(one.is_ready for one in told.ready.values())
+        ready = sum(one.is_ready and _is_of_now(one, changed) for one in told.ready.values())
         said.append(f"{ready} of {len(told.ready)} gateways could be rolled back at once.")
     if told.score.is_known:
         said.append(f"In dry run, {told.score.sentence}.")
     return tuple(said)
 
 
-def _remedy(name: str, told: Remedies) -> Remedy:
+def _remedy(name: str, told: Remedies, changed: Changed) -> Remedy:
     number, case = told.decisions.get(name, (0, None))
     decision = case.decision if case else None
-    intent, ready = told.intents.get(name), told.ready.get(name)
+    intent, checked = told.intents.get(name), told.ready.get(name)
+    ready = checked if checked is not None and _is_of_now(checked, changed) else None
     return Remedy(
         gateway=name,
         level=_level(decision, intent, ready),
@@ -127,10 +137,17 @@ def _remedy(name: str, told: Remedies) -> Remedy:
         action_at=intent.stage_at if intent else None,
         hold_until=told.holds.get(name),
         refusals=tuple(decision.refusals) if decision else (),
-        way_back=_way_back(ready) if ready else "",
+        way_back=_way_back(ready) if ready else _OUTDATED if checked else "",
         is_ready=ready.is_ready if ready and not ready.is_first else None,
+        checked_at=checked.checked_at if checked else None,
         rehearsed_at=ready.rehearsed_at if ready else None,
     )
+
+
+def _is_of_now(ready: Readiness, changed: Changed) -> bool:
+    """Whether it was worked out since the gateway has served what it does."""
+    since = changed.get(ready.gateway)
+    return since is None or since <= ready.checked_at
 
 
 def _way_back(ready: Readiness) -> str:
@@ -163,9 +180,19 @@ def _level(decision: Decision | None, intent: Intent | None, ready: Readiness | 
     return "warn"
 
 
-def rollbacks_of(told: Remedies, snapshot: FleetSnapshot) -> Mapping[str, Rollback]:
-    """Return what going back would do, where that was worked out for what is served now."""
-    found = {}
+def rollbacks_of(
+    told: Remedies, snapshot: FleetSnapshot, changed: Changed
+) -> Mapping[str, Rollback]:
+    """Return what going back would do, where that was worked out for what is served now.
+
+    By the last decision, else by what is looked at all the time.
+    """
+    found = {
+        name: Rollback(version=ready.version, accepting_count=ready.accepting_count)
+        for name, ready in told.ready.items()
+        if ready.is_ready and ready.version is not None and _is_of_now(ready, changed)
+        if (state := snapshot.targets.get(name)) is not None and state.is_chain_current
+    }
     for name, (_, case) in told.decisions.items():
         identity, devices = case.decision.identity, case.evidence.devices
         state = snapshot.targets.get(name)

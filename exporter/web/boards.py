@@ -133,13 +133,15 @@ def _faults(service: Service, remedies: Remedies) -> Iterator[str]:
 def shown(facts: Facts, cells: Cells | None = None, before: Shown | None = None) -> Shown:
     """Return all that a page shows of ``facts``; ``before`` spares what is still the same."""
     board = board_of(facts.snapshot, facts.tallies, facts.history, facts.at, cells)
+    changed = {row.name: row.changed_at for row in board.gateways if row.name and row.changed_at}
     around = Circumstances(
         starting=facts.starting,
         faults=facts.faults,
-        rollbacks=rollbacks_of(facts.remedies, facts.snapshot),
+        rollbacks=rollbacks_of(facts.remedies, facts.snapshot, changed),
     )
     sentence = sentence_of(board, around)
-    remedies, said = remedies_on(facts.remedies), sentences_on(facts.remedies)
+    remedies = remedies_on(facts.remedies, changed)
+    said = sentences_on(facts.remedies, changed)
     rotations = _boards(facts.rotations, before)
     sync = sync_counts(facts.trust, is_polled=facts.is_polled)
     return Shown(

@@ -59,13 +59,13 @@ def test_all_that_can_be_told_has_words() -> None:
 
 
 def test_where_nothing_was_decided_nothing_is_told() -> None:
-    assert remedies_on(Remedies(mode=Mode.ACT)) == ()
+    assert remedies_on(Remedies(mode=Mode.ACT), {}) == ()
 
 
 def test_a_decision_is_told_with_its_sentence_and_number() -> None:
     made = case()
 
-    (told,) = remedies_on(Remedies(decisions={"gw-1": (41, made)}))
+    (told,) = remedies_on(Remedies(decisions={"gw-1": (41, made)}), {})
 
     assert (told.outcome, told.number, told.level) == ("would roll back", 41, "warn")
     assert told.sentence == made.decision.sentence
@@ -86,7 +86,7 @@ def test_a_decision_is_told_with_its_sentence_and_number() -> None:
     ],
 )
 def test_an_action_is_told_with_how_it_ended(ending: Ending | None, level: str) -> None:
-    (told,) = remedies_on(Remedies(intents={"gw-1": intent(ending)}))
+    (told,) = remedies_on(Remedies(intents={"gw-1": intent(ending)}), {})
 
     words = ENDING_WORDS[ending] if ending else "under way: served"
     assert told.action == f"rollback to version 3: {words}"
@@ -95,7 +95,7 @@ def test_an_action_is_told_with_how_it_ended(ending: Ending | None, level: str) 
 
 
 def test_for_whom_it_was_done_is_told() -> None:
-    (told,) = remedies_on(Remedies(intents={"gw-1": intent(by="ada: night shift")}))
+    (told,) = remedies_on(Remedies(intents={"gw-1": intent(by="ada: night shift")}), {})
 
     assert told.action.startswith("rollback to version 3 for ada: night shift:")
 
@@ -106,7 +106,7 @@ def test_after_a_recovery_a_newer_decision_is_no_good_news() -> None:
     ended = {"gw-1": intent(Ending.RECOVERED)}
 
     levels = [
-        remedies_on(Remedies(intents=ended, decisions={"gw-1": (1, made)}))[0].level
+        remedies_on(Remedies(intents=ended, decisions={"gw-1": (1, made)}), {})[0].level
         for made in (before, later)
     ]
 
@@ -114,7 +114,7 @@ def test_after_a_recovery_a_newer_decision_is_no_good_news() -> None:
 
 
 def test_a_hold_alone_is_told() -> None:
-    (told,) = remedies_on(Remedies(holds={"gw-2": NOW}))
+    (told,) = remedies_on(Remedies(holds={"gw-2": NOW}), {})
 
     assert (told.gateway, told.hold_until, told.outcome, told.number) == ("gw-2", NOW, "", 0)
 
@@ -134,7 +134,7 @@ def readiness(*, is_ready: bool, gateway: str = "gw-1") -> Readiness:
 
 
 def test_a_gateway_that_could_go_back_is_told_and_is_no_news() -> None:
-    (told,) = remedies_on(Remedies(ready={"gw-1": readiness(is_ready=True)}))
+    (told,) = remedies_on(Remedies(ready={"gw-1": readiness(is_ready=True)}), {})
 
     assert (told.level, told.is_ready, told.is_news) == ("good", True, False)
     assert told.way_back == "version 3, which 18 of 18 devices accept"
@@ -142,7 +142,7 @@ def test_a_gateway_that_could_go_back_is_told_and_is_no_news() -> None:
 
 
 def test_a_gateway_without_a_way_back_is_news_with_the_reason() -> None:
-    (told,) = remedies_on(Remedies(ready={"gw-1": readiness(is_ready=False)}))
+    (told,) = remedies_on(Remedies(ready={"gw-1": readiness(is_ready=False)}), {})
 
     assert (told.level, told.is_ready, told.is_news) == ("warn", False, True)
     assert told.way_back == "version 3 was never served on the second port"
@@ -151,16 +151,30 @@ def test_a_gateway_without_a_way_back_is_news_with_the_reason() -> None:
 def test_a_gateway_that_serves_its_first_certificate_is_no_news() -> None:
     first = replace(readiness(is_ready=False), version=None, served_version=1)
 
-    (told,) = remedies_on(Remedies(ready={"gw-1": first}))
+    (told,) = remedies_on(Remedies(ready={"gw-1": first}), {})
 
     assert (told.is_ready, told.is_news) == (None, False)
     assert told.way_back.startswith("none; it serves its first certificate")
 
 
+def test_what_was_worked_out_for_another_certificate_is_not_told_as_the_way_back() -> None:
+    first = replace(readiness(is_ready=False), version=None, served_version=1)
+    ready = {"gw-1": first, "gw-2": readiness(is_ready=True, gateway="gw-2")}
+    before, after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
+    told, outdated = Remedies(ready=ready), {"gw-1": after, "gw-2": after}
+
+    for one in remedies_on(told, outdated):
+        assert one.way_back.startswith("not known yet: another certificate is served")
+        assert (one.level, one.is_ready, one.rehearsed_at) == ("warn", None, None)
+        assert one.checked_at == NOW
+    assert sentences_on(told, outdated) == ("0 of 2 gateways could be rolled back at once.",)
+    assert [one.is_ready for one in remedies_on(told, {"gw-2": before})] == [None, True]
+
+
 def test_each_refusal_is_told_by_its_name() -> None:
     made = case(replace(ALL_OUT, is_killed=True, is_control_good=False))
 
-    (told,) = remedies_on(Remedies(decisions={"gw-1": (1, made)}))
+    (told,) = remedies_on(Remedies(decisions={"gw-1": (1, made)}), {})
 
     assert told.refusals == (Refusal.KILL_SWITCH, Refusal.CANNOT_LOOK)
 
@@ -175,7 +189,8 @@ def test_what_holds_for_all_is_told_in_sentences() -> None:
                 "gw-2": readiness(is_ready=False, gateway="gw-2"),
             },
             score=Score(pending_count=1),
-        )
+        ),
+        {},
     )
 
     assert told == (
@@ -183,7 +198,7 @@ def test_what_holds_for_all_is_told_in_sentences() -> None:
         "1 of 2 gateways could be rolled back at once.",
         "In dry run, 0 would-be rollbacks were judged; 1 not yet.",
     )
-    assert sentences_on(Remedies(mode=Mode.DRY_RUN, budget=3)) == ()
+    assert sentences_on(Remedies(mode=Mode.DRY_RUN, budget=3), {}) == ()
 
 
 def with_served(scene: Scene, made: Case) -> Case:
@@ -199,9 +214,23 @@ def test_what_a_rollback_would_do_is_told_of_what_is_served_now() -> None:
     scene.serve_new()
     made = with_served(scene, case(ALL_OUT, ACT))
 
-    told = rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot)
+    told = rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot, {})
 
     assert told == {"gw-1": Rollback(version=3, accepting_count=18)}
+
+
+def test_without_a_decision_it_is_told_by_what_is_looked_at_all_the_time() -> None:
+    scene = Scene(gateway(), device())
+    told = Remedies(ready={"gw-1": readiness(is_ready=True)})
+    unseen = rollbacks_of(told, scene.snapshot, {})
+    scene.serve_new()
+    outdated = rollbacks_of(told, scene.snapshot, {"gw-1": NOW + timedelta(seconds=1)})
+    no_way = rollbacks_of(Remedies(ready={"gw-1": readiness(is_ready=False)}), scene.snapshot, {})
+
+    assert unseen == outdated == no_way == {}
+    assert rollbacks_of(told, scene.snapshot, {"gw-1": NOW}) == {
+        "gw-1": Rollback(version=3, accepting_count=18)
+    }
 
 
 def test_devices_that_connect_count_as_well_when_they_would_accept() -> None:
@@ -209,7 +238,7 @@ def test_devices_that_connect_count_as_well_when_they_would_accept() -> None:
     scene.serve_new()
     made = with_served(scene, case(INCIDENT, ACT))
 
-    assert rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot) == {
+    assert rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot, {}) == {
         "gw-1": Rollback(version=3, accepting_count=18)
     }
 
@@ -217,14 +246,14 @@ def test_devices_that_connect_count_as_well_when_they_would_accept() -> None:
 def test_of_what_is_served_no_more_nothing_is_told() -> None:
     scene = Scene(gateway(), device())
     made = case()
-    unseen = rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot)
+    unseen = rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot, {})
     scene.look()
-    other = rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot)
+    other = rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot, {})
     fitting = with_served(scene, made)
     for _ in range(3):
         scene.fleet.record(silence(scene.target("gw-1"), scene.clock))
-    stale = rollbacks_of(Remedies(decisions={"gw-1": (1, fitting)}), scene.snapshot)
-    elsewhere = rollbacks_of(Remedies(decisions={"gw-9": (1, fitting)}), scene.snapshot)
+    stale = rollbacks_of(Remedies(decisions={"gw-1": (1, fitting)}), scene.snapshot, {})
+    elsewhere = rollbacks_of(Remedies(decisions={"gw-9": (1, fitting)}), scene.snapshot, {})
 
     assert unseen == other == stale == elsewhere == {}
 
@@ -235,4 +264,4 @@ def test_where_it_cannot_be_told_what_to_go_back_to_nothing_is() -> None:
     made = case(replace(ALL_OUT, versions=None))
 
     assert made.decision.identity is None
-    assert rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot) == {}
+    assert rollbacks_of(Remedies(decisions={"gw-1": (1, made)}), scene.snapshot, {}) == {}
