@@ -326,7 +326,8 @@ def _show_afterwards(entry: Mapping[str, Any] | None) -> None:
 
 def _show_gateway(one: Mapping[str, Any]) -> None:
     print(f"\n{safe(one['gateway'])}")
-    print(safe(f"  way back: {_way_back(one)}"))
+    as_of = f" (as of {one['way_back']['checked_at']})" if one["way_back"] else ""
+    print(safe(f"  way back: {_way_back(one)}{as_of}"))
     if one["hold_until"]:
         print(f"  held until {one['hold_until']}")
     if one["decision"]:

@@ -94,6 +94,7 @@ async def test_a_way_back_is_rehearsed_and_its_fault_is_bad_news(stand: Stand) -
     assert (ran.code, ran.err) == (1, "")
     assert ran.out.startswith("gw-1: NOT READY: its rehearsal at 2026-11-25 12:05 UTC failed")
     assert "  way back: NOT READY: its rehearsal" in shown.out
+    assert "(as of 2026-11-25T12:05:00" in shown.out
 
 
 @pytest.mark.parametrize("words", [(), ("--dry-run", "--yes")])
