@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from exporter.gateway.agent.driver import Driver
@@ -131,43 +132,45 @@ def haproxy(
         globally: A setting of the section ``global``.
         crt_list: The list of certificates to use, in place of the certificate itself.
     """
-    port = free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    served = f"crt {versions.current}/haproxy.pem"
-    if crt_list is not None:
-        crt_list.write_text(f"{versions.current}/haproxy.pem [alpn http/1.1]\n")
-        served = f"crt-list {crt_list}"
-    if ticket_keys:
-        keys = folder / "keys"
-        keys.write_text(f"{ticket_keys}\n" * 3)
-        served += f" tls-ticket-keys {keys}"
-    (folder / "1-defaults.cfg").write_text(
-        f"global\n  {globally}\n  log stdout format raw local0 info\n"
-        f"  stats socket {folder}/admin.sock mode 600 level admin\n"
-        "defaults\n  log global\n"
-        "  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n"
-    )
-    (folder / "2-gateway.cfg").write_text(
-        f"frontend gateway\n  mode http\n"
-        f"  bind 127.0.0.1:{port} ssl {served}\n"
-        '  http-request return status 200 content-type text/plain string "ok"\n'
-    )
-    command = (
-        need("haproxy"), "-W", "-S", f"{folder}/master.sock,mode,600",
-        "-f", folder / "1-defaults.cfg", "-f", folder / "2-gateway.cfg",
-    )  # fmt: skip
-    section = {
-        "addresses": [f"127.0.0.1:{port}"],
-        "config": [f"{folder}/1-defaults.cfg", f"{folder}/2-gateway.cfg"],
-        "apply": apply,
-        "control_socket": f"{folder}/admin.sock",
-        "master_socket": f"{folder}/master.sock",
-        "handshake_include": f"{folder}/1-defaults.cfg",
-        "timeout": "15s",
-    }
-    before({"haproxy": section})
-    with Daemon(command, directory=folder, ports=(port,)) as daemon:
-        yield _real("haproxy", section, folder, versions, port, HTTP, ("output",), daemon)
+    # The path of a socket has 97 characters at most; that of a test's folder may have more
+    with TemporaryDirectory(prefix="haproxy-") as sockets:
+        port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        served = f"crt {versions.current}/haproxy.pem"
+        if crt_list is not None:
+            crt_list.write_text(f"{versions.current}/haproxy.pem [alpn http/1.1]\n")
+            served = f"crt-list {crt_list}"
+        if ticket_keys:
+            keys = folder / "keys"
+            keys.write_text(f"{ticket_keys}\n" * 3)
+            served += f" tls-ticket-keys {keys}"
+        (folder / "1-defaults.cfg").write_text(
+            f"global\n  {globally}\n  log stdout format raw local0 info\n"
+            f"  stats socket {sockets}/admin.sock mode 600 level admin\n"
+            "defaults\n  log global\n"
+            "  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n"
+        )
+        (folder / "2-gateway.cfg").write_text(
+            f"frontend gateway\n  mode http\n"
+            f"  bind 127.0.0.1:{port} ssl {served}\n"
+            '  http-request return status 200 content-type text/plain string "ok"\n'
+        )
+        command = (
+            need("haproxy"), "-W", "-S", f"{sockets}/master.sock,mode,600",
+            "-f", folder / "1-defaults.cfg", "-f", folder / "2-gateway.cfg",
+        )  # fmt: skip
+        section = {
+            "addresses": [f"127.0.0.1:{port}"],
+            "config": [f"{folder}/1-defaults.cfg", f"{folder}/2-gateway.cfg"],
+            "apply": apply,
+            "control_socket": f"{sockets}/admin.sock",
+            "master_socket": f"{sockets}/master.sock",
+            "handshake_include": f"{folder}/1-defaults.cfg",
+            "timeout": "15s",
+        }
+        before({"haproxy": section})
+        with Daemon(command, directory=folder, ports=(port,)) as daemon:
+            yield _real("haproxy", section, folder, versions, port, HTTP, ("output",), daemon)
 
 
 @contextmanager

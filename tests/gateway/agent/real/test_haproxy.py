@@ -32,6 +32,12 @@ def options_of(real: Real, **changes: object) -> Options:
     return real.section.haproxy.model_copy(update=changes)
 
 
+def control_socket(real: Real) -> Path:
+    path = options_of(real).control_socket
+    assert path is not None
+    return path
+
+
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
@@ -52,9 +58,7 @@ async def test_a_certificate_of_somebody_else_is_told_as_unknown(
 ) -> None:
     driver = real.driver()
     pair = new.leaf()
-    foreign = control.Control(
-        real.folder / "admin.sock", "control socket", real.versions.tools.clock
-    )
+    foreign = control.Control(control_socket(real), "control socket", real.versions.tools.clock)
 
     await control.replace_certificate(
         foreign,
@@ -98,7 +102,7 @@ async def test_what_a_killed_agent_left_of_a_transaction_is_aborted(
     real: Real, new: Authority
 ) -> None:
     half = new.leaf()
-    held = control.Control(real.folder / "admin.sock", "control socket", real.versions.tools.clock)
+    held = control.Control(control_socket(real), "control socket", real.versions.tools.clock)
     name = f"{real.versions.current}/{COMBINED}"
     await held.order(f"set ssl cert {name}", (half.pem + half.key_pem).decode())
     leaf = new.leaf()
@@ -122,7 +126,7 @@ async def test_a_refused_pair_is_aborted_and_told_without_a_line_of_the_key(
     assert leaf_at(real.port) == served
     for line in other.key_pem.decode().splitlines():
         assert line not in str(refused.value)
-    held = control.Control(real.folder / "admin.sock", "control socket", real.versions.tools.clock)
+    held = control.Control(control_socket(real), "control socket", real.versions.tools.clock)
     assert "*" not in await held.show("show ssl cert")
 
 
